@@ -1,0 +1,282 @@
+"""cache - keeps replies that came from elsewhere for as long as their TTLs allow."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import struct
+from functools import partial
+from typing import Self
+
+from pydnsk8s import clock, codes, log, metrics, names
+from pydnsk8s.corefile import Directive
+from pydnsk8s.keep import NEVER, Keep
+from pydnsk8s.message import Query, Reply
+from pydnsk8s.plugin import Plugin, Rest, ServerBlock
+from pydnsk8s.wire import FormError, aged
+
+from .policy import Policy, read
+from .shelf import Entry, Shelf
+from .terms import Terms, judge
+
+_KEY = struct.Struct(">HHB")
+# HINFO is what `loop` sends itself: every one must reach it. From 249 on stand the types of
+# transactions, transfers and other questions without a lasting answer (RFC 6895 section 3.1).
+_PASSED = frozenset((codes.HINFO, codes.OPT, *range(249, codes.ANY)))
+_TURNS = 3  # times a query waits for another's answer before it asks for itself
+_REFRESHES = 512  # entries fetched again in the background at one time
+_STALE = b"\0\3"  # RFC 8914 section 4.4
+_STALE_DENIAL = b"\0\x13"  # RFC 8914 section 4.20
+_TRUTHS = (codes.NOERROR, codes.NXDOMAIN)
+
+_LABELS = ("server", "zones", "view")
+_REQUESTS = metrics.counter("coredns_cache_requests_total", "The count of cache requests.", *_LABELS)
+_MISSES = metrics.counter(
+    "coredns_cache_misses_total",
+    "The count of cache misses. Deprecated, derive misses from cache hits/requests counters.",
+    *_LABELS,
+)
+_PREFETCHES = metrics.counter(
+    "coredns_cache_prefetch_total", "The number of times the cache has prefetched a cached item.", *_LABELS
+)
+_DROPS = metrics.counter(
+    "coredns_cache_drops_total", "The number responses that are not cached, because the reply is malformed.", *_LABELS
+)
+_SERVED_STALE = metrics.counter(
+    "coredns_cache_served_stale_total", "The number of requests served from stale cache entries.", *_LABELS
+)
+_LOG = log.plugin("cache")
+
+
+class Flight:
+    """One question on its way, and the queries that wait for its answer."""
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: list[asyncio.Future[Reply | None]] = []
+
+    async def join(self) -> Reply | None:
+        """The answer when it arrives; None if whoever went for it did not come back."""
+        future: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        return await future
+
+    def land(self, reply: Reply | None) -> None:
+        """Let go all who wait."""
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(reply)
+
+
+class Cache(Plugin):
+    """Keeps what the rest of the chain says; data that tell themselves when they change pass untouched."""
+
+    name = "cache"
+    once = True
+
+    def __init__(self, policy: Policy, block: ServerBlock) -> None:
+        self.policy = policy
+        zones = ",".join(names.text(zone) for zone in policy.zones or block.zones)
+        labels = block.label, zones, block.view
+        self._requests = _REQUESTS.labels(*labels)
+        self._misses = _MISSES.labels(*labels)
+        self._prefetches = _PREFETCHES.labels(*labels)
+        self._drops = _DROPS.labels(*labels)
+        self._served_stale = _SERVED_STALE.labels(*labels)
+        self.success = Shelf("success", policy.success.capacity, labels, self._requests)
+        self.denial = Shelf("denial", policy.denial.capacity, labels, self._requests)
+        self._flights: dict[bytes, Flight] = {}
+        self._refreshes: dict[bytes, asyncio.Task[Reply]] = {}
+
+    @classmethod
+    def setup(cls, directive: Directive, block: ServerBlock) -> Self:
+        return cls(read(directive, block), block)
+
+    def inherit(self, old: Self) -> bool:
+        """Go on with what the old one has kept."""
+        self.success, self.denial = old.success, old.denial
+        return False  # the old one may be fetching
+
+    async def stop(self) -> None:
+        tasks = tuple(self._refreshes.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def answer(self, query: Query, rest: Rest) -> Reply:
+        if not self._concerns(query):
+            return await rest(query)
+        key = _key(query)
+        for _ in range(_TURNS):
+            if (entry := self._find(key)) is not None:
+                return await self._serve(entry, key, query, rest)
+            # A lookup on behalf of a query in flight must not wait: CNAMEs in a circle would wait for each other.
+            if query.depth or (flight := self._flights.get(key)) is None:
+                break
+            reply = await flight.join()
+            if reply is not None and self._find(key) is None:
+                if not _is_for_all(reply):
+                    break
+                return self._count_miss(reply)
+        return self._count_miss(await self._fetch(key, query, rest, misses=1))
+
+    def _concerns(self, query: Query) -> bool:
+        if query.opcode != codes.OPCODE_QUERY or query.type in _PASSED:
+            return False
+        # RFC 7871: the answer is for the network named in the option, and for no other.
+        if query.edns is not None and any(code == codes.OPTION_SUBNET for code, _ in query.edns.options):
+            return False
+        zones = self.policy.zones
+        return not zones or names.closest(query.name, zones) is not None
+
+    def _count_miss(self, reply: Reply) -> Reply:
+        # Live data are not the cache's business: the gate replays them, and hits would not be seen here.
+        if not reply.keep.live:
+            self._requests.add()
+            self._misses.add()
+        return reply
+
+    def _find(self, key: bytes) -> Entry | None:
+        """What is kept under the key: what is fresh, else what may be served stale."""
+        now = clock.now()
+        denied = self.denial.get(key, now)
+        known = self.success.get(key, now)
+        # Both are there only with prefer_positive: then the denial is newer, and good as long as it is fresh.
+        if known is not None and (denied is None or not denied.fresh(now)):
+            return known
+        return denied
+
+    async def _serve(self, entry: Entry, key: bytes, query: Query, rest: Rest) -> Reply:
+        now = clock.now()
+        if not entry.fresh(now):
+            return await self._serve_stale(entry, key, query, rest)
+        keep = self._lease(entry, now)
+        prefetch = self.policy.prefetch
+        due = prefetch is not None and not keep.seconds and entry.hits + 1 >= prefetch.hits
+        if due and self._refresh(entry, key, query, rest) is not None:
+            entry.refreshed = True
+            self._prefetches.add()
+        reply = entry.reply if self.policy.keep_ttl else aged(entry.reply, int(now - entry.born))
+        return reply.with_(keep=keep, tallies=(entry,))
+
+    def _lease(self, entry: Entry, now: float) -> Keep:
+        """How long the gate may replay an entry on its own."""
+        seconds = entry.end - now
+        prefetch = self.policy.prefetch
+        if prefetch is not None and not entry.refreshed:
+            # In its last part every query must come here, for one of them is to fetch it anew.
+            seconds = max(seconds - math.ceil(prefetch.share * (entry.end - entry.born)), 0)
+        kept = entry.reply.keep
+        return Keep(seconds, stamps=kept.stamps, ages=not self.policy.keep_ttl, turns=kept.turns)
+
+    async def _serve_stale(self, entry: Entry, key: bytes, query: Query, rest: Rest) -> Reply:
+        stale = self.policy.stale
+        assert stale is not None, "without serve_stale no entry outlives its end"
+        task = self._refresh(entry, key, query, rest) if clock.now() >= entry.retry else None
+        if stale.verify and task is not None and not query.depth:
+            await asyncio.wait((task,), timeout=stale.timeout)
+            if (reply := _truth(task)) is not None:
+                return reply if _is_for_all(reply) else await rest(query)
+        left = min(entry.retry, entry.last) - clock.now()
+        keep = Keep(left, stamps=entry.reply.keep.stamps) if left > 0 else NEVER
+        extended = _STALE_DENIAL if entry.reply.rcode == codes.NXDOMAIN else _STALE
+        return aged(entry.reply, 0, stale.ttl).with_(
+            keep=keep, tallies=(entry, self._served_stale), options=((codes.OPTION_ERROR, extended),)
+        )
+
+    def _refresh(self, entry: Entry, key: bytes, query: Query, rest: Rest) -> asyncio.Task[Reply] | None:
+        """Fetch an entry anew in the background; None if too many are being fetched."""
+        task = self._refreshes.get(key)
+        if task is None and len(self._refreshes) < _REFRESHES:
+            task = self._refreshes[key] = asyncio.create_task(self._fetch(key, query, rest, misses=0))
+            task.add_done_callback(partial(self._refreshed, key, query, entry))
+        return task
+
+    def _refreshed(self, key: bytes, query: Query, entry: Entry, task: asyncio.Task[Reply]) -> None:
+        del self._refreshes[key]
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            _LOG.warning("cannot fetch %r anew: %s: %s", query, type(error).__name__, error)
+        if self.policy.stale is not None and _truth(task) is None:
+            entry.retry = clock.now() + self.policy.stale.recheck
+
+    async def _fetch(self, key: bytes, query: Query, rest: Rest, *, misses: int) -> Reply:
+        """Ask the rest of the chain; who asks the same meanwhile waits for this answer.
+
+        How many wait is bounded by the server, which bounds the queries in flight.
+        """
+        flight = None if key in self._flights else self._flights.setdefault(key, Flight())
+        reply = None
+        try:
+            # RFC 6840 section 5.7: with AD we learn whether the data are authentic, for those who want to know.
+            reply = await rest(query.with_(flags=query.flags | codes.AD))
+            reply = self._keep(key, query, reply, misses)
+            return reply
+        finally:
+            if flight is not None:
+                del self._flights[key]
+                flight.land(reply)
+
+    def _keep(self, key: bytes, query: Query, reply: Reply, misses: int) -> Reply:
+        """Keep the reply if it may be kept; the reply as it is to be served."""
+        terms = None
+        if _is_for_all(reply) and not reply.keep.live:
+            try:
+                terms = judge(self.policy, query, reply)
+            except FormError:
+                self._drops.add()
+                raise
+        if terms is not None:
+            return self._store(key, terms, reply, misses)
+        if reply.rcode in _TRUTHS and not reply.truncated:
+            # What is kept is older than this, which cannot take its place.
+            self.success.remove(key)
+            self.denial.remove(key)
+        return reply
+
+    def _store(self, key: bytes, terms: Terms, reply: Reply, misses: int) -> Reply:
+        if terms.sort == "failure" and self._find(key) is not None:
+            return reply  # RFC 8767 section 5: old data are better than none
+        stale = self.policy.stale
+        shelf = self.success if terms.sort == "success" else self.denial
+        reply = terms.apply(reply)
+        # Only the bytes, without the records decoded for the judgement, and nothing of this one conversation.
+        options = tuple(option for option in reply.options if option[0] == codes.OPTION_ERROR)
+        kept = aged(reply, 0).with_(options=options, error="", plugin=self.name, tallies=())
+        entry = Entry(kept, shelf, min(terms.seconds, reply.keep.seconds or math.inf))
+        entry.fetched = misses
+        if stale is not None and terms.sort != "failure":
+            entry.last += stale.seconds
+        if self.policy.prefetch is not None:
+            entry.gap = self.policy.prefetch.gap
+        if terms.sort == "success":
+            self.denial.remove(key)
+        elif stale is None or not stale.prefer_positive:
+            self.success.remove(key)
+        if not shelf.put(key, entry):
+            return reply
+        for tally in reply.tallies:
+            tally.add(1)  # later servings are ours, not those of who answered
+        return reply.with_(keep=self._lease(entry, entry.born), tallies=(entry,))
+
+
+def _key(query: Query) -> bytes:
+    # The name ends itself and the rest has a fixed length, so no two questions have one key. RD is part of it
+    # because a referral, the answer to a question without RD, is no answer to one with it.
+    flags = query.flags & (codes.RD | codes.CD)
+    return query.name + _KEY.pack(query.type, query.klass, flags >> 3 | query.do)
+
+
+def _is_for_all(reply: Reply) -> bool:
+    """Whether the reply is good for other clients and transports, too."""
+    return not (reply.truncated or reply.keep.prefix4 or reply.keep.prefix6)
+
+
+def _truth(task: asyncio.Task[Reply]) -> Reply | None:
+    """The task's reply if it has one that says how things are."""
+    if not task.done() or task.cancelled() or task.exception() is not None:
+        return None
+    reply = task.result()
+    return reply if reply.rcode in _TRUTHS else None

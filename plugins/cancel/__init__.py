@@ -1,0 +1,43 @@
+"""cancel - ends a query that takes too long."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Self
+
+from pydnsk8s import codes
+from pydnsk8s.corefile import Directive
+from pydnsk8s.message import Query, Reply
+from pydnsk8s.plugin import Plugin, Rest, ServerBlock
+
+_DEFAULT = 5.001  # seconds; just over the 5 s after which a resolver library asks again
+_SHORTEST = 0.001  # seconds
+
+
+class Cancel(Plugin):
+    """Waits for the rest of the chain so long and no longer."""
+
+    name = "cancel"
+
+    def __init__(self, seconds: float = _DEFAULT) -> None:
+        self.seconds = seconds
+
+    @classmethod
+    def setup(cls, directive: Directive, block: ServerBlock) -> Self:
+        directive.no_options()
+        match directive.args:
+            case []:
+                return cls()
+            case [duration]:
+                return cls(directive.duration(duration, low=_SHORTEST))
+        raise directive.arguments("cancel [DURATION]")
+
+    async def answer(self, query: Query, rest: Rest) -> Reply:
+        try:
+            async with asyncio.timeout(self.seconds) as limit:
+                return await rest(query)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            error = f"cancelled after {self.seconds:g} s"
+            return Reply(codes.SERVFAIL, authoritative=False, plugin=self.name, error=error)

@@ -1,0 +1,125 @@
+"""The order of plugins, how a directive finds its plugin, and how plugins are linked into one handler."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
+from importlib.metadata import EntryPoint, entry_points
+
+from pydnsk8s import plugins as rooms
+from pydnsk8s.corefile import Block, CorefileError, Directive, Problem
+from pydnsk8s.plugin import Plugin, Rest, ServerBlock, fail, refuse
+
+ORDER = (
+    "root", "metadata", "geoip", "cancel", "proxyproto", "quic", "grpc_server", "https", "https3", "timeouts",
+    "multisocket", "reload", "nsid", "bufsize", "bind", "debug", "trace", "ready", "health", "pprof", "shed",
+    "prometheus", "errors", "log", "dnstap", "local", "dns64", "any", "chaos", "loadbalance", "tsig", "rewrite",
+    "autopath", "acl", "cache", "header", "dnssec", "tls", "minimal", "template", "transfer", "hosts", "route53",
+    "azure", "clouddns", "k8s_external", "kubernetes", "file", "auto", "secondary", "etcd", "loop", "forward", "grpc",
+    "erratic", "whoami", "on", "sign", "view", "nomad",
+)  # fmt: skip
+"""The way of a query through its block, first to last, whatever order the Corefile writes.
+
+The order is the meaning: ``cache`` before every back end, ``hosts`` before ``kubernetes`` and so on. It is CoreDNS's.
+"""
+
+GROUP = "pydnsk8s.plugins"
+"""The entry-point group in which other packages offer plugins, named by their directive."""
+
+
+@cache
+def _elsewhere() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+@cache
+def known() -> frozenset[str]:
+    """Every directive that has a plugin here, our own and those of installed packages."""
+    ours = {module.name for module in pkgutil.iter_modules(rooms.__path__) if module.ispkg}
+    return frozenset(ours | set(_elsewhere()))
+
+
+@cache
+def find(directive: str) -> type[Plugin]:
+    """The plugin class of a known directive; ImportError tells which of its libraries is missing."""
+    if importlib.util.find_spec(f"{rooms.__name__}.{directive}") is not None:
+        module = importlib.import_module(f"{rooms.__name__}.{directive}")
+        for _, kind in inspect.getmembers(module, inspect.isclass):
+            if issubclass(kind, Plugin) and kind.__dict__.get("name") == directive:
+                return kind
+        raise ImportError(f"{module.__name__} has no plugin class named {directive!r}")
+    kind = _elsewhere()[directive].load()
+    if not (inspect.isclass(kind) and issubclass(kind, Plugin)):
+        raise ImportError(f"the entry point {directive!r} is not a plugin class")
+    return kind
+
+
+@cache
+def place(directive: str) -> tuple[int, int, str]:
+    """A sort key that puts a directive where it stands in the chain; ValueError for one without a place."""
+    if directive in ORDER:
+        return ORDER.index(directive), 0, directive
+    kind = find(directive)
+    if kind.before in ORDER:
+        return ORDER.index(kind.before), -1, directive
+    if kind.after in ORDER:
+        return ORDER.index(kind.after), 1, directive
+    if wanted := kind.before or kind.after:
+        raise ValueError(f"plugin {directive!r} wants to stand beside {wanted!r}, which is not in the order")
+    raise ValueError(f"plugin {directive!r} does not say where it stands: give its class `before` or `after`")
+
+
+def link(plugins: Sequence[Plugin]) -> Rest:
+    """Join plugins into one handler; those without an ``answer`` of their own cost nothing."""
+    handlers = [plugin for plugin in plugins if type(plugin).answer is not Plugin.answer]
+    # A block without any handler refuses; one whose last handler passes on has failed (as CoreDNS does).
+    rest: Rest = fail if handlers else refuse
+    for plugin in reversed(handlers):
+        rest = partial(plugin.answer, rest=rest)
+    return rest
+
+
+def set_up(blocks: Sequence[tuple[Block, ServerBlock]]) -> Iterator[Problem]:
+    """Set up the plugins of all blocks in chain order and link them; yields every problem found."""
+    for written, block in blocks:
+        directives, problems = _in_order(written.directives)
+        yield from problems
+        first: dict[str, Directive] = {}
+        for directive in directives:
+            try:
+                kind = find(directive.name)
+                if kind.once and directive.name in first:
+                    raise directive.twice(first[directive.name])
+                first.setdefault(directive.name, directive)
+                plugin = kind.setup(directive, block)
+            except CorefileError as error:
+                yield from error.problems
+            except ImportError as error:
+                yield directive.error(f"plugin {directive.name!r} cannot be loaded: {error}").problems[0]
+            else:
+                plugin.written += _words(written, directive)
+                if not any(plugin is other for other in block.plugins):
+                    block.plugins.append(plugin)
+        block.chain = link(block.plugins)
+        block.watchers = tuple(plugin for plugin in block.plugins if type(plugin).seen is not Plugin.seen)
+
+
+def _words(block: Block, directive: Directive) -> tuple[str, ...]:
+    keys = tuple(key.text for key in block.keys)
+    return keys + directive.words + tuple(word for option in directive.options for word in ("\n", *option.words))
+
+
+def _in_order(directives: Sequence[Directive]) -> tuple[list[Directive], list[Problem]]:
+    placed: list[tuple[tuple[int, int, str], Directive]] = []
+    problems: list[Problem] = []
+    for directive in directives:
+        try:
+            placed.append((place(directive.name), directive))
+        except (ValueError, ImportError) as error:
+            problems.extend(directive.error(str(error)).problems)
+    placed.sort(key=lambda pair: pair[0])  # a stable sort: uses of one directive stay in file order
+    return [directive for _, directive in placed], problems

@@ -1,0 +1,343 @@
+"""Answers what it has answered before; hands over the rest.
+
+Rules: it only replays bytes that asking again would produce; it knows packets, keeps and tallies, no plugin; it is
+bounded, and a flood of names asked once cannot push out what is asked again and again.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+
+from pydnsk8s import codes
+from pydnsk8s.keep import Keep, Stamp
+from pydnsk8s.message import Tally
+from pydnsk8s.wire.scan import scan
+
+_TTL = struct.Struct(">I")
+_ADDRESS_DATA = {codes.A: 4, codes.AAAA: 16}
+_FORKS = 1024  # client prefixes remembered for one question
+
+Sender = tuple[str, int] | tuple[str, int, int, int]
+"""A peer as the socket names it."""
+Watch = Callable[[bytes, bytes, Sender], None]
+"""Told of each replay: the packet asked, the packet sent, and to whom."""
+
+
+class _Stamps:
+    """Several stamps as one."""
+
+    __slots__ = ("each",)
+
+    def __init__(self, each: frozenset[Stamp]) -> None:
+        self.each = each
+
+    @property
+    def alive(self) -> bool:
+        return all(stamp.alive for stamp in self.each)
+
+
+_ALIVE = Stamp()
+
+
+class _Entry:
+    """One remembered reply."""
+
+    __slots__ = (
+        "aged",
+        "born",
+        "cost",
+        "end",
+        "hits",
+        "keep",
+        "question_end",
+        "ring",
+        "stamp",
+        "tail",
+        "tallies",
+        "until",
+        "used",
+    )
+
+    def __init__(self, reply: bytes, keep: Keep, now: float, tallies: tuple[Tally, ...], question_end: int) -> None:
+        self.keep = keep
+        self.stamp: Stamp | _Stamps = _ALIVE
+        if len(keep.stamps) == 1:
+            (self.stamp,) = keep.stamps
+        elif keep.stamps:
+            self.stamp = _Stamps(keep.stamps)
+        self.born = now
+        self.aged = 0
+        """Seconds already taken off the TTLs in ``tail``."""
+        self.end = now + keep.seconds
+        self.until = self.end
+        """Until when ``tail`` is right: the end, or with ageing TTLs the next whole second."""
+        self.tail = reply[2:]
+        """The reply without its id."""
+        self.question_end = question_end
+        self.ring: tuple[int, int, int] | None = _ring(reply) if keep.turns else None
+        """Where the address records stand in the tail and how long each is, if they take turns."""
+        self.tallies = tallies
+        self.hits = 0
+        """Replays since the tallies were last told."""
+        self.used = False
+        """Whether there were replays before that."""
+        self.cost = len(reply) * 2 + 400
+        if keep.ages:
+            self.until = min(self.end, now + 1)
+
+    def settle(self) -> None:
+        """Tell the tallies of the replays since the last time."""
+        if self.hits:
+            for tally in self.tallies:
+                tally.add(self.hits)
+            self.hits = 0
+            self.used = True
+
+    def renew(self, now: float) -> bool:
+        """Lower the TTLs to what they are now; False if the entry has ended."""
+        if now >= self.end:
+            return False
+        age = int(now - self.born)
+        fresh = bytearray(b"\0\0" + self.tail)
+        for at in scan(bytes(fresh)).ttls:
+            _TTL.pack_into(fresh, at, max(_TTL.unpack_from(fresh, at)[0] - (age - self.aged), 0))
+        self.tail = bytes(fresh[2:])
+        self.aged = age
+        self.until = min(self.end, self.born + age + 1)
+        return True
+
+    def turn(self) -> bytes:
+        """The tail with its address records moved on by one."""
+        start, end, width = self.ring or (0, 0, 0)
+        tail = self.tail
+        self.tail = tail[:start] + tail[start + width : end] + tail[start : start + width] + tail[end:]
+        return self.tail
+
+
+class _Fork:
+    """One question whose answer depends on who asks: an entry for each client prefix."""
+
+    __slots__ = ("entries", "prefixes")
+
+    def __init__(self) -> None:
+        self.entries: dict[tuple[int, bytes], _Entry] = {}
+        self.prefixes: set[tuple[int, int]] = set()
+
+    def find(self, address: bytes) -> _Entry | None:
+        for octets, bits in self.prefixes:
+            if octets == len(address) and (entry := self.entries.get((bits, _masked(address, bits)))):
+                return entry
+        return None
+
+    def put(self, address: bytes, bits: int, entry: _Entry) -> None:
+        if len(self.entries) >= _FORKS:
+            self.settle()
+            self.entries.clear()
+            self.prefixes.clear()
+        self.prefixes.add((len(address), bits))
+        self.entries[bits, _masked(address, bits)] = entry
+
+    @property
+    def cost(self) -> int:
+        return sum(entry.cost for entry in self.entries.values())
+
+    @property
+    def asked_again(self) -> bool:
+        return any(entry.hits or entry.used for entry in self.entries.values())
+
+    def settle(self) -> None:
+        for entry in self.entries.values():
+            entry.settle()
+
+
+def packed(address: str) -> bytes:
+    """An address as the socket names it in octets, its interface left out."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return socket.inet_pton(family, address.partition("%")[0])
+
+
+def _masked(address: bytes, bits: int) -> bytes:
+    size = len(address) * 8
+    return (int.from_bytes(address, "big") >> (size - bits)).to_bytes(len(address), "big") if bits else b""
+
+
+class Gate:
+    """The memo in front of one socket family: exact packets in, finished replies out.
+
+    ``entries`` and ``octets`` bound what it remembers. Eviction is S3-FIFO (Yang and others, SOSP 2023): what was
+    asked once leaves through a small queue and cannot displace what is asked again.
+    """
+
+    def __init__(self, entries: int = 65_536, octets: int = 32 << 20) -> None:
+        self.entries = entries
+        self.octets = octets
+        self.pace = 0.0
+        """Seconds a replay took of late; the listener measures it."""
+        self.replays = 0
+        """Replies served from memory since the start."""
+        self._memo: dict[bytes, _Entry] = {}
+        self._forks: dict[bytes, _Fork] = {}
+        self._watches: dict[bytes, Watch] = {}
+        self._held = 0
+        self._small: deque[bytes] = deque()
+        self._main: deque[bytes] = deque()
+
+    def __len__(self) -> int:
+        return len(self._memo) + len(self._forks)
+
+    def look(self, packet: bytes, sender: Sender, now: float) -> bytes | None:
+        """The reply to a packet from somebody at a time of ``clock.now()``, or None to ask for it."""
+        entry = self._memo.get(packet[2:])
+        # The usual packet: spelled in lower case, remembered, still good.
+        if entry is not None and entry.ring is None and now < entry.until and entry.stamp.alive:
+            entry.hits += 1
+            return packet[:2] + entry.tail
+        return self._look_closer(packet, sender, now)
+
+    def _look_closer(self, packet: bytes, sender: Sender, now: float) -> bytes | None:
+        key = _key(packet)
+        entry = self._memo.get(key)
+        if entry is None and key in self._forks:
+            entry = self._forks[key].find(packed(sender[0]))
+        if entry is None:
+            return None
+        if not entry.stamp.alive or (now >= entry.until and not (entry.keep.ages and entry.renew(now))):
+            entry.settle()
+            return None
+        entry.hits += 1
+        tail = entry.turn() if entry.ring else entry.tail
+        # The question goes back as it was spelled; what points at it follows (compression).
+        end = entry.question_end
+        reply = b"".join((packet[:2], tail[:10], packet[12:end], tail[end - 2 :]))
+        if (watch := self._watches.get(key)) is not None:
+            watch(packet, reply, sender)
+        return reply
+
+    def remember(
+        self,
+        packet: bytes,
+        reply: bytes,
+        keep: Keep,
+        address: bytes,
+        now: float,
+        *,
+        tallies: tuple[Tally, ...] = (),
+        watch: Watch | None = None,
+    ) -> None:
+        """Keep a reply for the next who asks the same, as its keep allows."""
+        if not keep.alive:
+            return
+        key = _key(packet)
+        end = _question_end(packet)
+        entry = _Entry(reply[:12] + key[10 : end - 2] + reply[end:], keep, now, tallies, end)
+        if watch is not None:
+            # Replays that somebody watches go the longer way.
+            self._watches[key] = watch
+            entry.ring = entry.ring or (0, 0, 0)
+        new = key not in self._memo and key not in self._forks
+        bits = keep.prefix4 if len(address) == 4 else keep.prefix6
+        if keep.prefix4 or keep.prefix6:
+            self._forget_entry(key)
+            fork = self._forks.setdefault(key, _Fork())
+            before = fork.cost
+            fork.put(address, bits, entry)
+            self._held += fork.cost - before
+        else:
+            if key in self._forks:
+                self._held -= self._forks[key].cost
+                self._forks.pop(key).settle()
+            if (old := self._memo.get(key)) is not None:
+                old.settle()
+                entry.used = old.used
+                self._held -= old.cost
+            self._memo[key] = entry
+            self._held += entry.cost
+        if new:
+            self._small.append(key)
+        while len(self) > self.entries or self._held > self.octets:
+            self._evict()
+
+    def _forget_entry(self, key: bytes) -> None:
+        if (entry := self._memo.pop(key, None)) is not None:
+            entry.settle()
+            self._held -= entry.cost
+
+    def _evict(self) -> None:
+        """Let one question go: of those asked once if they are many, else of those not asked of late."""
+        small = bool(self._small) and (len(self._small) * 10 >= len(self) or not self._main)
+        key = (self._small if small else self._main).popleft()
+        held = self._memo.get(key) or self._forks.get(key)
+        if held is None:
+            return
+        again = held.asked_again if isinstance(held, _Fork) else bool(held.hits or held.used)
+        held.settle()
+        if again:
+            self._main.append(key)
+            if not small:
+                _rest(held)
+            return
+        self._held -= held.cost
+        self._memo.pop(key, None)
+        self._forks.pop(key, None)
+        self._watches.pop(key, None)
+
+    def settle(self) -> None:
+        """Tell all tallies of the replays so far, as a scrape wants to know."""
+        for entry in self._memo.values():
+            entry.settle()
+        for fork in self._forks.values():
+            fork.settle()
+
+    def forget(self) -> None:
+        """Drop everything: the configuration has changed."""
+        self.settle()
+        for store in (self._memo, self._forks, self._watches, self._small, self._main):
+            store.clear()
+        self._held = 0
+
+
+def _rest(held: _Entry | _Fork) -> None:
+    """Let what has had its second chance show itself again before the next."""
+    for entry in held.entries.values() if isinstance(held, _Fork) else (held,):
+        entry.used = False
+
+
+def _key(packet: bytes) -> bytes:
+    """The packet without its id, its name in lower case up to the first zero octet.
+
+    That is the root label but for names with a zero octet in a label; those are only told apart by case.
+    """
+    end = packet.find(0, 12)
+    return packet[2:12] + packet[12:end].lower() + packet[end:]
+
+
+def _question_end(packet: bytes) -> int:
+    at = 12
+    while length := packet[at]:
+        at += 1 + length
+    return at + 5
+
+
+def _ring(reply: bytes) -> tuple[int, int, int] | None:
+    """Where in the tail the address records that can trade places stand; None for fewer than two."""
+    at = _question_end(reply)
+    first, width, end = 0, 0, 0
+    for _ in range(int.from_bytes(reply[6:8], "big")):
+        # A record that spells its owner out may be pointed at: such stay where they are.
+        pointer = reply[at] >= 0xC0
+        start = at
+        while reply[at] and reply[at] < 0xC0:
+            at += 1 + reply[at]
+        at += 2 if reply[at] else 1
+        type = int.from_bytes(reply[at : at + 2], "big")
+        length = int.from_bytes(reply[at + 8 : at + 10], "big")
+        at += 10 + length
+        turning = pointer and _ADDRESS_DATA.get(type) == length
+        if turning and (not first or (at - start == width and start == end)):
+            first, width, end = first or start, at - start, at
+        elif first:
+            break
+    return (first - 2, end - 2, width) if first and end - first > width else None

@@ -1,0 +1,1 @@
+"""A cluster's objects as DNS sees them: where they come from, and where they are found again."""

@@ -1,0 +1,216 @@
+"""The cluster in memory: found by name, by address, by namespace.
+
+Rule: whatever a lookup returns, it reads under the keys that its docstring names, and a change of what is found under a
+key retires the stamp of that key. A reply that is kept under the stamps of all it looked up is therefore never stale.
+
+Names are asked for in lower case, addresses packed. All calls belong on the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Container, Iterable, Iterator
+from operator import attrgetter
+from typing import TypeAlias
+from weakref import WeakValueDictionary
+
+from pydnsk8s.keep import Stamp
+from pydnsk8s.kube.objects import (
+    KINDS,
+    Endpoint,
+    EndpointSlice,
+    Kind,
+    Namespace,
+    Object,
+    Pod,
+    Service,
+    ServiceImport,
+)
+
+Key: TypeAlias = tuple[str | bytes, ...]
+"""``("service", namespace, name)``, ``("ip", address)``, ``("namespace", name)``, or one of the two below."""
+
+ZONE: Key = ("zone",)
+"""The stamp under this key is retired by any change at all."""
+SYNCED: Key = ("synced",)
+"""The stamp under this key is retired when the index has become complete."""
+
+
+class Index:
+    """Holds what a source gave of the cluster; a Sink."""
+
+    def __init__(
+        self,
+        kinds: Iterable[Kind] = (Namespace, Service, EndpointSlice),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._awaited = set(kinds)
+        self._clock = clock
+        self._held: dict[Kind, dict[tuple[str, str], Object]] = {kind: {} for kind in KINDS}
+        self._under: dict[Key, tuple[Object, ...]] = {}
+        self._stamps: WeakValueDictionary[Key, Stamp] = WeakValueDictionary()
+        self.changed_at = 0
+        """When anything last changed, in Unix seconds; 0 before the first object."""
+
+    @property
+    def synced(self) -> bool:
+        """Whether every kind has been listed in full at least once."""
+        return not self._awaited
+
+    def stamp(self, key: Key) -> Stamp:
+        """The stamp of what is, or is not, found under the key now."""
+        stamp = self._stamps.get(key)
+        if stamp is None:
+            # Only the replies kept under it hold the stamp, so asking for absent names fills no memory for long.
+            stamp = self._stamps[key] = Stamp()
+        return stamp
+
+    def count(self, kind: Kind) -> int:
+        """How many objects of the kind are held."""
+        return len(self._held[kind])
+
+    def has_namespace(self, name: str) -> bool:
+        """Whether the namespace exists; under ``("namespace", name)``."""
+        return ("namespace", name) in self._under
+
+    def service(self, namespace: str, name: str) -> Service | None:
+        """The service of this name; under ``("service", namespace, name)``."""
+        return next((obj for obj in self._named(namespace, name) if isinstance(obj, Service)), None)
+
+    def slices(self, namespace: str, name: str) -> list[EndpointSlice]:
+        """The service's slices in the order of their names; under ``("service", namespace, name)``."""
+        found = [obj for obj in self._named(namespace, name) if isinstance(obj, EndpointSlice) and obj.service == name]
+        return sorted(found, key=_by_name)
+
+    def service_import(self, namespace: str, name: str) -> ServiceImport | None:
+        """The cluster set's service of this name; under ``("service", namespace, name)``."""
+        return next((obj for obj in self._named(namespace, name) if isinstance(obj, ServiceImport)), None)
+
+    def imported_slices(self, namespace: str, name: str) -> list[EndpointSlice]:
+        """The imported service's slices from all clusters; under ``("service", namespace, name)``."""
+        found = [obj for obj in self._named(namespace, name) if isinstance(obj, EndpointSlice) and obj.imported == name]
+        return sorted(found, key=_by_name)
+
+    def services(self) -> list[Service]:
+        """All services in the order of namespace and name; under ZONE."""
+        return sorted((obj for obj in self._held[Service].values() if isinstance(obj, Service)), key=_by_name)
+
+    def service_imports(self) -> list[ServiceImport]:
+        """All services of the cluster set, in order; under ZONE."""
+        found = self._held[ServiceImport].values()
+        return sorted((obj for obj in found if isinstance(obj, ServiceImport)), key=_by_name)
+
+    def services_at(self, address: bytes) -> list[tuple[str, str]]:
+        """Namespace and name of the services with this cluster IP; under ``("ip", address)``."""
+        return self._services_with("cluster_ips", address)
+
+    def services_exposed_at(self, address: bytes) -> list[tuple[str, str]]:
+        """Namespace and name of the services with this external IP; under ``("ip", address)``."""
+        return self._services_with("external_ips", address)
+
+    def endpoints_at(self, address: bytes) -> list[tuple[str, str, Endpoint]]:
+        """Namespace, service and endpoint for each service behind the address; under ``("ip", address)``."""
+        slices = [obj for obj in self._under.get(("ip", address), ()) if isinstance(obj, EndpointSlice)]
+        return [
+            (slice_.namespace, slice_.service, endpoint)
+            for slice_ in sorted(slices, key=_by_name)
+            for endpoint in slice_.endpoints
+            if endpoint.address == address
+        ]
+
+    def pods_at(self, address: bytes) -> list[Pod]:
+        """The pods at the address, several if they share their node's; under ``("ip", address)``."""
+        return sorted((obj for obj in self._under.get(("ip", address), ()) if isinstance(obj, Pod)), key=_by_name)
+
+    def put(self, obj: Object) -> None:
+        """Take an object that is new or has changed."""
+        held, key = self._held[type(obj)], (obj.namespace, obj.name)
+        old = held.get(key)
+        if old != obj:
+            held[key] = obj
+            self._change(old, obj)
+
+    def remove(self, kind: Kind, namespace: str, name: str) -> None:
+        """Drop an object that is gone."""
+        old = self._held[kind].pop((namespace, name), None)
+        if old is not None:
+            self._change(old, None)
+
+    def retain(self, kind: Kind, keys: Container[tuple[str, str]]) -> None:
+        """Drop all objects of the kind but these: a full list has now been put."""
+        for namespace, name in [key for key in self._held[kind] if key not in keys]:
+            self.remove(kind, namespace, name)
+        if self._awaited == {kind}:
+            self._retire(SYNCED)
+        self._awaited.discard(kind)
+
+    def replace(self, kind: Kind, objects: Iterable[Object]) -> None:
+        """Take the full list of a kind, and change only what differs from what is held."""
+        listed = {(obj.namespace, obj.name): obj for obj in objects}
+        for obj in listed.values():
+            self.put(obj)
+        self.retain(kind, listed)
+
+    def _named(self, namespace: str, name: str) -> tuple[Object, ...]:
+        return self._under.get(("service", namespace, name), ())
+
+    def _services_with(self, field: str, address: bytes) -> list[tuple[str, str]]:
+        services = [obj for obj in self._under.get(("ip", address), ()) if isinstance(obj, Service)]
+        return sorted((service.namespace, service.name) for service in services if address in getattr(service, field))
+
+    def _change(self, old: Object | None, new: Object | None) -> None:
+        before, after = dict(_findings(old)), dict(_findings(new))
+        for key in before:
+            self._take_out(key, old)
+        if new is not None:
+            alone = (new,)  # one tuple for all the keys where nothing else is found: most of the index
+            for key in after:
+                self._under[key] = (*self._under[key], new) if key in self._under else alone
+        if before != after:
+            self.changed_at = max(self.changed_at, int(self._clock()))
+        if before != after and self._stamps:
+            for key in before.keys() | after.keys():
+                if key not in before or key not in after or before[key] != after[key]:
+                    self._retire(key)
+            self._retire(ZONE)
+
+    def _take_out(self, key: Key, old: Object | None) -> None:
+        others = tuple(obj for obj in self._under[key] if obj is not old)
+        if others:
+            self._under[key] = others
+        else:
+            del self._under[key]
+
+    def _retire(self, key: Key) -> None:
+        stamp = self._stamps.pop(key, None)
+        if stamp is not None:
+            stamp.retire()
+
+
+_by_name = attrgetter("namespace", "name")
+
+
+def _findings(obj: Object | None) -> Iterator[tuple[Key, object]]:
+    """The keys under which the object is found, and what a lookup under each would show of it."""
+    match obj:
+        case Namespace():
+            yield ("namespace", obj.name), None
+        case Service():
+            yield ("service", obj.namespace, obj.name), obj
+            for address in {*obj.cluster_ips, *obj.external_ips}:
+                # Of a service found by its address only the name is shown, so a change of its ports is none here.
+                yield ("ip", address), (address in obj.cluster_ips, address in obj.external_ips)
+        case ServiceImport():
+            yield ("service", obj.namespace, obj.name), obj
+        case EndpointSlice():
+            for service in {obj.service, obj.imported} - {""}:
+                yield ("service", obj.namespace, service), obj
+            if obj.service:
+                shown: dict[bytes, tuple[str | Endpoint, ...]] = {}
+                for endpoint in obj.endpoints:
+                    shown[endpoint.address] = (*shown.get(endpoint.address, (obj.service,)), endpoint)
+                for address, endpoints in shown.items():
+                    yield ("ip", address), endpoints
+        case Pod():
+            for address in obj.ips:
+                yield ("ip", address), obj

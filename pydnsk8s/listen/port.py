@@ -1,0 +1,146 @@
+"""One address we are asked at: how a packet becomes a reply, whatever transport brought it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from pydnsk8s import clock, codes, metrics, names
+from pydnsk8s.gate import Gate, Sender, Watch, packed
+from pydnsk8s.message import Client, Query, Reply, Seen, Tally
+from pydnsk8s.plugin import LIMIT, ServerBlock
+from pydnsk8s.router import Router, Site
+from pydnsk8s.wire import FormError, parse, render
+
+_SMALLEST = 512  # RFC 1035 section 4.2.1: octets every UDP client takes
+_LARGEST = 65_535
+
+
+class Port:
+    """An address, the zones served there, and the memory in front of them."""
+
+    def __init__(self, router: Router) -> None:
+        self.router = router
+        self.gates: dict[tuple[str, int], Gate] = {}
+        """One memory for each transport and address family."""
+        self._noted: list[tuple[ServerBlock, Seen]] = []
+
+    def gate(self, transport: str, family: int) -> Gate:
+        """The memory for a transport (``udp``, ``tcp``) and a family (1 for IPv4, 2 for IPv6)."""
+        return self.gates.setdefault((transport, family), Gate())
+
+    def swap(self, router: Router) -> None:
+        """Answer from another configuration from now on."""
+        self.router = router
+        for gate in self.gates.values():
+            gate.forget()
+
+    def settle(self) -> None:
+        """Hand in all counts that are still held back."""
+        for gate in self.gates.values():
+            gate.settle()
+
+    async def respond(self, packet: bytes, client: Client, gate: Gate, arrived: float) -> bytes | None:
+        """The reply to a packet that the gate does not know; None to send nothing."""
+        try:
+            query = parse(packet, client)
+        except FormError as error:
+            return error.reply
+        router = self.router
+        reply, site = await router.answer(query)
+        if reply.rcode == codes.DROP:
+            return None
+        limit = site.block.limit if site is not None else LIMIT
+        try:
+            wire = render(query, reply, _room(query, limit), limit)
+        except FormError as error:
+            reply = Reply(codes.SERVFAIL, authoritative=False, error=f"bad upstream reply: {error}")
+            wire = render(query, reply, _room(query, limit), limit)
+        for tally in reply.tallies:
+            tally.add(1)
+        served = self._count(router, site, query, reply, (gate, len(wire), clock.now() - arrived))
+        watch = None
+        if site is not None and site.block.watchers:
+            self._note(site.block, Seen(query, reply, len(wire), clock.now() - arrived))
+            watch = self._watch(site, query, reply, gate)
+        # A configuration that was swapped out while its plugins worked must not be remembered.
+        if query.plain and router is self.router:
+            gate.remember(packet, wire, reply.keep, client.address, arrived, tallies=served, watch=watch)
+        return wire
+
+    def _count(
+        self, router: Router, site: Site | None, query: Query, reply: Reply, sent: tuple[Gate, int, float]
+    ) -> tuple[Tally, ...]:
+        traffic = site.traffic if site is not None else router.dropped
+        if traffic is None:
+            return reply.tallies
+        gate, size, seconds = sent
+        shape = (
+            query.client.transport,
+            query.client.family,
+            metrics.type_label(query.type),
+            query.do,
+            codes.rcode_name(reply.rcode),
+            reply.plugin,
+            query.size,
+            size,
+        )
+        traffic.count(shape, 1, seconds)
+        return (*reply.tallies, _Replayed(traffic, shape, gate))
+
+    def _watch(self, site: Site, query: Query, reply: Reply, gate: Gate) -> Watch:
+        reply = reply.with_(answer=(), authority=(), additional=(), tallies=())
+
+        def watch(packet: bytes, sent: bytes, sender: Sender) -> None:
+            client = query.client._replace(address=packed(sender[0]), port=sender[1])
+            again = query.with_(client=client, id=packet[0] << 8 | packet[1], labels=dict(query.labels))
+            if any(names.is_under(query.name, zone) for zone in site.block.labelled):
+                for labeller in site.labellers:
+                    again.labels.update(labeller.labels(again))
+            self._note(site.block, Seen(again, reply, len(sent), gate.pace))
+
+        return watch
+
+    def _note(self, block: ServerBlock, seen: Seen) -> None:
+        if not self._noted:
+            asyncio.get_running_loop().call_soon(self._tell)
+        self._noted.append((block, seen))
+
+    def _tell(self) -> None:
+        """Show the plugins that take note of queries what was answered since the last time."""
+        noted, self._noted = self._noted, []
+        start = 0
+        for end in range(1, len(noted) + 1):
+            block = noted[start][0]
+            if end == len(noted) or noted[end][0] is not block:
+                batch: Sequence[Seen] = [seen for _, seen in noted[start:end]]
+                for plugin in block.watchers:
+                    plugin.seen(batch)
+                start = end
+
+
+def _room(query: Query, limit: int) -> int:
+    """Octets the reply may have."""
+    if query.client.transport != "udp":
+        return _LARGEST
+    if query.edns is None:
+        return _SMALLEST
+    # RFC 6891 section 6.2.5: sizes below 512 mean 512.
+    return min(max(query.edns.size, _SMALLEST), limit)
+
+
+class _Replayed:
+    """Counts replays of one reply."""
+
+    __slots__ = ("gate", "shape", "traffic")
+
+    def __init__(
+        self, traffic: metrics.Traffic, shape: tuple[str, int, str, bool, str, str, int, int], gate: Gate
+    ) -> None:
+        self.traffic = traffic
+        self.shape = shape
+        self.gate = gate
+
+    def add(self, servings: int) -> None:
+        """Count so many, each at the pace of the gate."""
+        self.traffic.count(self.shape, servings, servings * self.gate.pace)

@@ -1,0 +1,168 @@
+"""Queries over UDP: one socket an address, drained in batches, replies from the address that was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+
+from pydnsk8s import clock
+from pydnsk8s.gate import Sender, packed
+from pydnsk8s.listen.begin import begin
+from pydnsk8s.listen.port import Port
+from pydnsk8s.message import Client
+
+_DRAIN = 64  # packets a wake, so that TCP, timers and upstreams have their turn
+_PACKET = 4096  # octets; longer queries are cut off and then malformed
+_BUFFER = 4 << 20  # octets the kernel may hold for us while we are busy
+_MOST_PENDING = 10_000  # queries that wait for a plugin; more are dropped, as a full socket buffer would
+_IP_PKTINFO = 8  # from linux/in.h; the socket module has no name for it
+_PKTINFO4 = struct.Struct("@i4s4s")  # struct in_pktinfo: interface, the address we reply from, the address asked
+_PKTINFO6 = struct.Struct("@16si")  # struct in6_pktinfo
+
+Ancillary = list[tuple[int, int, bytes]]
+
+
+class Udp:
+    """One UDP socket of a port."""
+
+    def __init__(self, port: Port, bound: socket.socket) -> None:
+        self.port = port
+        self.socket = bound
+        self.pending = 0
+        """Queries that wait for their plugins."""
+        self.dropped = 0
+        """Queries given up because too many were waiting, or replies the socket did not take."""
+        host, self._number = bound.getsockname()[:2]
+        self._local = packed(host)
+        self._gate = port.gate("udp", 1 if bound.family == socket.AF_INET else 2)
+        self._loop = asyncio.get_running_loop()
+        self._wild = not any(self._local)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._loop.add_reader(self.socket, self._drain_wild if self._wild else self._drain)
+
+    def stop(self) -> None:
+        """Read no more; replies on their way are still sent."""
+        self._loop.remove_reader(self.socket)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.stop()
+        self.socket.close()
+
+    def _drain(self) -> None:
+        arrived = clock.now()
+        receive, send, look = self.socket.recvfrom, self.socket.sendto, self._gate.look
+        replays = 0
+        try:
+            for _ in range(_DRAIN):
+                packet, sender = receive(_PACKET)
+                reply = look(packet, sender, arrived)
+                if reply is None:
+                    self._ask(packet, sender, self._local, send)
+                else:
+                    send(reply, sender)
+                    replays += 1
+        except BlockingIOError:
+            pass
+        except OSError:
+            # The client's address cannot be reached; the next packet is another's.
+            self.dropped += 1
+        self._measure(replays, arrived)
+
+    def _drain_wild(self) -> None:
+        """As ``_drain`` on a socket bound to all addresses, which has to be told what to reply from."""
+        arrived = clock.now()
+        receive, send, look = self.socket.recvmsg, self.socket.sendmsg, self._gate.look
+        replays = 0
+        try:
+            for _ in range(_DRAIN):
+                packet, ancillary, _, sender = receive(_PACKET, 64)
+                reply = look(packet, sender, arrived)
+                if reply is None:
+                    asked, back = _turned(ancillary)
+                    self._ask(packet, sender, asked, _sender_from(send, back))
+                else:
+                    send((reply,), _turned(ancillary)[1], 0, sender)
+                    replays += 1
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.dropped += 1
+        self._measure(replays, arrived)
+
+    def _measure(self, replays: int, arrived: float) -> None:
+        if replays:
+            self._gate.replays += replays
+            self._gate.pace = (clock.now() - arrived) / replays
+
+    def _ask(self, packet: bytes, sender: Sender, local: bytes, send: Callable[[bytes, Sender], object]) -> None:
+        if self.pending >= _MOST_PENDING:
+            self.dropped += 1
+            return
+        client = Client(packed(sender[0]), sender[1], "udp", local, self._number)
+        begin(self._answer(packet, client, sender, send), self._loop)
+
+    async def _answer(
+        self, packet: bytes, client: Client, sender: Sender, send: Callable[[bytes, Sender], object]
+    ) -> None:
+        self.pending += 1
+        try:
+            reply = await self.port.respond(packet, client, self._gate, clock.now())
+            if reply is not None:
+                send(reply, sender)
+        except OSError:
+            self.dropped += 1
+        finally:
+            self.pending -= 1
+
+
+def _turned(ancillary: Ancillary) -> tuple[bytes, Ancillary]:
+    """The address asked, and what makes the kernel reply from it."""
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+            asked = data[8:12]
+            return asked, [(level, kind, _PKTINFO4.pack(0, asked, b"\0\0\0\0"))]
+        if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+            return data[:16], [(level, kind, data)]
+    return b"\0\0\0\0", []
+
+
+def _sender_from(send: Callable[..., int], back: Ancillary) -> Callable[[bytes, Sender], object]:
+    return lambda reply, sender: send((reply,), back, 0, sender)
+
+
+def bind(host: str, number: int) -> list[socket.socket]:
+    """UDP sockets for an address, or for all of them if the host is empty; OSError if that cannot be."""
+    if host:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return [_open(family, host, number)]
+    sockets = [_open(socket.AF_INET, "0.0.0.0", number)]
+    if socket.has_ipv6:
+        try:
+            sockets.append(_open(socket.AF_INET6, "::", number or sockets[0].getsockname()[1]))
+        except OSError:
+            # A kernel without IPv6 says so only now.
+            pass
+    return sockets
+
+
+def _open(family: int, host: str, number: int) -> socket.socket:
+    opened = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        opened.setblocking(False)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        if family == socket.AF_INET6:
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        else:
+            opened.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        info = socket.getaddrinfo(host, number, family, socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
+        opened.bind(info[0][4])
+    except OSError:
+        opened.close()
+        raise
+    return opened

@@ -1,0 +1,242 @@
+"""Queries and replies as plugins see them."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, Protocol, Self
+
+from pydnsk8s import codes, names
+from pydnsk8s.keep import NEVER, Keep
+
+Labels = dict[str, Callable[[], str]]
+"""Metadata: a label such as ``kubernetes/namespace`` and what works its value out."""
+
+
+class Record(NamedTuple):
+    """One resource record; its data in wire form, names in it uncompressed."""
+
+    name: bytes
+    type: int
+    ttl: int
+    data: bytes
+    klass: int = codes.IN
+
+
+class Client(NamedTuple):
+    """Who asks, by which transport, and at which of our addresses; addresses packed."""
+
+    address: bytes
+    port: int
+    transport: str = "udp"
+    local: bytes = b"\x7f\0\0\1"
+    local_port: int = 53
+
+    @property
+    def family(self) -> int:
+        """1 for IPv4, 2 for IPv6 (the IANA address family numbers)."""
+        return 1 if len(self.address) == 4 else 2
+
+    @property
+    def text(self) -> str:
+        """The client's address in text."""
+        return socket.inet_ntop(socket.AF_INET if len(self.address) == 4 else socket.AF_INET6, self.address)
+
+
+NOBODY = Client(b"\x7f\0\0\1", 0)
+
+
+class Edns(NamedTuple):
+    """The OPT pseudo-record of a query (RFC 6891 section 6.1)."""
+
+    size: int = 1232
+    do: bool = False
+    version: int = 0
+    options: tuple[tuple[int, bytes], ...] = ()
+
+
+class Tally(Protocol):
+    """A counter that is told how often a reply was served."""
+
+    def add(self, servings: int) -> None:
+        """Count so many servings."""
+
+
+class Query:
+    """One question and its circumstances; plugins derive others with :meth:`with_`, they never change one."""
+
+    __slots__ = (
+        "ask",
+        "client",
+        "depth",
+        "edns",
+        "flags",
+        "id",
+        "klass",
+        "labels",
+        "name",
+        "plain",
+        "question",
+        "size",
+        "type",
+        "zone",
+    )
+
+    def __init__(
+        self,
+        name: bytes,
+        type: int,
+        klass: int = codes.IN,
+        *,
+        id: int = 0,
+        flags: int = codes.RD,
+        edns: Edns | None = None,
+        client: Client = NOBODY,
+        question: bytes | None = None,
+        size: int = 0,
+    ) -> None:
+        self.name = name
+        """The name asked for, in lower case."""
+        self.type = type
+        self.klass = klass
+        self.id = id
+        self.flags = flags
+        """The second 16 bits of the header, opcode and RD, AD, CD among them."""
+        self.edns = edns
+        self.client = client
+        self.question = question if question is not None else name
+        """The name as the client spelled it; replies repeat it (draft-vixie-dnsext-dns0x20)."""
+        self.size = size
+        """Octets of the packet it came in; 0 for one asked in memory."""
+        self.plain = True
+        """Whether the packet held nothing but its question and an OPT without options; the gate keeps no other."""
+        self.zone = names.ROOT
+        """The server block's zone that the name was found under."""
+        self.labels: Labels = {}
+        self.depth = 0
+        """How many lookups led here; the server ends a chain that grows too long."""
+        self.ask: Callable[[Query], Awaitable[Reply]] = _nobody_to_ask
+
+    @property
+    def opcode(self) -> int:
+        return self.flags >> 11 & 15
+
+    @property
+    def do(self) -> bool:
+        """Whether DNSSEC records are wanted (RFC 3225)."""
+        return self.edns is not None and self.edns.do
+
+    @property
+    def rd(self) -> bool:
+        return bool(self.flags & codes.RD)
+
+    def with_(self, **changes: Any) -> Self:
+        """A query like this one but for the given attributes; a new name is also the new spelling."""
+        if "name" in changes:
+            changes.setdefault("question", changes["name"])
+        twin = object.__new__(type(self))
+        for attribute in Query.__slots__:
+            setattr(twin, attribute, changes.pop(attribute) if attribute in changes else getattr(self, attribute))
+        if changes:
+            raise TypeError(f"a query has no {', '.join(changes)}")
+        return twin
+
+    async def lookup(self, name: bytes, type: int) -> Reply:
+        """Ask the same server another question, as a CNAME's target wants it: all its zones and plugins."""
+        return await self.ask(self.with_(name=name, type=type, depth=self.depth + 1))
+
+    def __repr__(self) -> str:
+        return f"<Query {names.text(self.name)} {codes.class_name(self.klass)} {codes.type_name(self.type)}>"
+
+
+async def _nobody_to_ask(query: Query) -> Reply:
+    return Reply(codes.REFUSED, authoritative=False, error=f"{query!r}: asked outside a server")
+
+
+class Reply:
+    """An answer as a value: plugins make new ones with :meth:`with_`, they never change one."""
+
+    __slots__ = (
+        "additional",
+        "answer",
+        "authenticated",
+        "authoritative",
+        "authority",
+        "error",
+        "keep",
+        "options",
+        "plugin",
+        "rcode",
+        "recursive",
+        "tallies",
+        "truncated",
+    )
+
+    def __init__(
+        self,
+        rcode: int = codes.NOERROR,
+        answer: Sequence[Record] = (),
+        authority: Sequence[Record] = (),
+        additional: Sequence[Record] = (),
+        *,
+        keep: Keep = NEVER,
+        authoritative: bool = True,
+        recursive: bool = False,
+        authenticated: bool = False,
+        truncated: bool = False,
+        options: tuple[tuple[int, bytes], ...] = (),
+        plugin: str = "",
+        error: str = "",
+        tallies: tuple[Tally, ...] = (),
+    ) -> None:
+        self.rcode = rcode
+        self.answer = tuple(answer)
+        self.authority = tuple(authority)
+        self.additional = tuple(additional)
+        self.keep = keep
+        """How long and for whom these bytes hold; NEVER unless the plugin says more."""
+        self.authoritative = authoritative
+        self.recursive = recursive
+        """The RA bit: recursion is available here."""
+        self.authenticated = authenticated
+        """The AD bit, shown to clients that set DO or AD (RFC 6840 section 5.8)."""
+        self.truncated = truncated
+        self.options = options
+        """EDNS options (code, data), sent only to clients that use EDNS."""
+        self.plugin = plugin
+        """The directive that answered."""
+        self.error = error
+        """What went wrong on the way, for ``errors`` to log; empty if nothing did."""
+        self.tallies = tallies
+        """Counters to raise each time this reply is served, from the gate too."""
+
+    def with_(self, **changes: Any) -> Reply:
+        """A reply like this one but for the given attributes."""
+        for attribute in Reply.__slots__:
+            if attribute not in changes:
+                changes[attribute] = getattr(self, attribute)
+        return Reply(**changes)
+
+    def under(self, keep: Keep) -> Reply:
+        """The same reply, kept only as this allows too."""
+        return self.with_(keep=self.keep & keep)
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records of all three sections."""
+        return self.answer + self.authority + self.additional
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.answer)}+{len(self.authority)}+{len(self.additional)}"
+        return f"<Reply {codes.rcode_name(self.rcode)} {counts} {self.keep!r}>"
+
+
+class Seen(NamedTuple):
+    """One query that has been answered, for plugins that take note of every one."""
+
+    query: Query
+    reply: Reply
+    size: int
+    """Octets sent."""
+    seconds: float
+    """From the packet's arrival to the reply's departure."""

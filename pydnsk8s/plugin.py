@@ -1,0 +1,195 @@
+"""What a plugin is, and the server block it is set up in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeVar, runtime_checkable
+
+from pydnsk8s import codes, names
+from pydnsk8s.keep import NEVER
+from pydnsk8s.message import Labels, Query, Reply, Seen
+
+if TYPE_CHECKING:
+    from pydnsk8s.corefile import Directive, Key, Problem
+    from pydnsk8s.metrics import Traffic
+
+Rest = Callable[[Query], Awaitable[Reply]]
+"""The rest of the chain."""
+
+
+class Plugin:
+    """The base of every plugin; each hook does nothing until overridden."""
+
+    name: ClassVar[str]
+    """The directive."""
+    once: ClassVar[bool] = False
+    """Whether a second use in one server block is an error."""
+    written: tuple[str, ...] = ()
+    """The words it was set up from, its block's keys first; a reload compares them."""
+    before: ClassVar[str | None] = None
+    """For plugins from elsewhere: the directive of ORDER it stands directly before."""
+    after: ClassVar[str | None] = None
+    """The same, directly after."""
+
+    @classmethod
+    def setup(cls, directive: Directive, block: ServerBlock) -> Self:
+        """Read one directive; raise ``directive.error(...)`` for what it should not say.
+
+        A directive that adds to an earlier one of its block returns that one again, ``block.find(cls)``.
+        """
+        raise NotImplementedError
+
+    async def answer(self, query: Query, rest: Rest) -> Reply:
+        """Answer the query, or hand it on: ``return await rest(query)``."""
+        return await rest(query)
+
+    def seen(self, batch: Sequence[Seen]) -> None:
+        """Take note of queries already answered, in batches and after the fact."""
+
+    async def start(self) -> None:
+        """Begin background work; the server answers only after every start returns."""
+
+    async def stop(self) -> None:
+        """End it again."""
+
+    def ready(self) -> bool:
+        """Whether the plugin can do its job yet; asked by ``ready``."""
+        return True
+
+
+@runtime_checkable
+class Labeller(Protocol):
+    """A plugin that gives metadata, collected before the chain runs when the block has ``metadata``."""
+
+    def labels(self, query: Query) -> Labels:
+        """The labels this plugin has for a query."""
+
+
+@runtime_checkable
+class Inheritor(Protocol):
+    """A plugin that can take over the state of its predecessor when a reload leaves its directive unchanged."""
+
+    def inherit(self, old: Self) -> bool:
+        """Take over what is worth keeping before ``start``; True if the old one need not be stopped."""
+
+
+@runtime_checkable
+class Lingerer(Protocol):
+    """A plugin that wants a word before the server stops for good, as ``health`` with ``lameduck`` does."""
+
+    async def linger(self) -> None:
+        """Return when the server may stop answering."""
+
+
+@dataclass(slots=True)
+class Timeouts:
+    """Limits of stream connections, in seconds, as CoreDNS's ``timeouts`` names them."""
+
+    read: float = 3.0
+    write: float = 5.0
+    idle: float = 10.0
+    queries: int = -1
+    """Queries answered on one connection before it is closed; -1 for any number."""
+
+
+class StartError(Exception):
+    """Why a plugin or a socket cannot begin its work, in words for the operator."""
+
+
+class Process(Protocol):
+    """What a plugin may ask of the server as a whole."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-512 over what the Corefile being started, or running, says."""
+
+    def abort(self, message: str) -> None:
+        """End the process with exit code 1, saying why."""
+
+    def request_reload(self, *, force: bool = True) -> None:
+        """Read the Corefile again soon and swap to it, if it has changed or by force."""
+
+
+P = TypeVar("P", bound=Plugin)
+
+LIMIT = 1232
+"""Octets of the largest UDP reply unless ``bufsize`` says otherwise: no fragments (RFC 9715 section 3)."""
+
+
+@dataclass(slots=True)
+class ServerBlock:
+    """One server block while it is set up and served: what its plugins share."""
+
+    keys: tuple[Key, ...] = ()
+    zones: tuple[bytes, ...] = ()
+    """The zones of all its keys."""
+    root: Path = field(default_factory=Path)
+    """Where relative file names start."""
+    plugins: list[Plugin] = field(default_factory=list)
+    """Set up so far, in chain order."""
+    hosts: tuple[str, ...] = ()
+    """Addresses to listen on; none means all."""
+    limit: int = LIMIT
+    """The largest UDP reply in octets, and the size we advertise."""
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    debug: bool = False
+    """Whether an exception in a plugin ends the process instead of one query."""
+    stacktrace: bool = False
+    """Whether such an exception is logged with its stack."""
+    labelled: tuple[bytes, ...] = ()
+    """The zones in which ``metadata`` collects labels; none without it."""
+    any_class: bool = False
+    """Whether classes other than IN reach the chain."""
+    view: str = ""
+    filters: list[Callable[[Query], bool]] = field(default_factory=list)
+    """All must agree before a query enters the block."""
+    traffic: Callable[[str, bytes], Traffic] | None = None
+    """Set by ``prometheus``: the counters for one of our addresses and a zone."""
+    label: str = ""
+    """Its first address as metrics and logs name it, such as ``dns://:53``."""
+    addresses: tuple[tuple[str, int], ...] = ()
+    """Where it is served, once the sockets are open; an empty host means all addresses."""
+    process: Process | None = None
+    """The server it belongs to; None for a block on its own."""
+    warnings: list[Problem] = field(default_factory=list)
+    chain: Rest | None = None
+    watchers: tuple[Plugin, ...] = ()
+    """The plugins that want to see every query."""
+
+    def find(self, kind: type[P]) -> P | None:
+        """The plugin of this class set up in the block so far, or None."""
+        return next((plugin for plugin in self.plugins if isinstance(plugin, kind)), None)
+
+    def named(self, name: str) -> Plugin | None:
+        """The plugin of this directive in the block, or None."""
+        return next((plugin for plugin in self.plugins if plugin.name == name), None)
+
+    def path(self, text: str) -> Path:
+        """A file name of a directive, relative ones below ``root``."""
+        return self.root / text
+
+
+@dataclass(frozen=True, slots=True)
+class Fall:
+    """The zones in which a plugin hands on what it does not know (``fallthrough``)."""
+
+    zones: tuple[bytes, ...] = ()
+
+    def through(self, name: bytes) -> bool:
+        """Whether this name falls through."""
+        return any(names.is_under(name, zone) for zone in self.zones)
+
+
+NOWHERE = Fall()
+
+
+async def refuse(query: Query) -> Reply:  # noqa: ARG001 - the end of a chain without any handler
+    """Answer a block that has nothing to answer with."""
+    return Reply(codes.REFUSED, authoritative=False, keep=NEVER)
+
+
+async def fail(query: Query) -> Reply:
+    """Answer what the last plugin handed on."""
+    return Reply(codes.SERVFAIL, authoritative=False, keep=NEVER, error=f"no plugin answers {query!r}")

@@ -1,0 +1,118 @@
+"""Which server block a name belongs to, and what happens when its plugins fail."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from typing import NamedTuple
+
+from pydnsk8s import codes, metrics, names
+from pydnsk8s.keep import NEVER
+from pydnsk8s.message import Query, Reply
+from pydnsk8s.plugin import Labeller, ServerBlock
+from pydnsk8s.wire import FormError
+
+_log = logging.getLogger("pydnsk8s.server")
+_DEEPEST = 16  # lookups of lookups: longer CNAME chains are loops or mistakes
+
+
+class Site(NamedTuple):
+    """A zone as one server block serves it."""
+
+    zone: bytes
+    block: ServerBlock
+    labellers: tuple[Labeller, ...]
+    traffic: metrics.Traffic | None
+
+
+class Router:
+    """The zones served at one address."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        """The address as metrics and logs name it, such as ``dns://:53``."""
+        self.dropped: metrics.Traffic | None = None
+        """Counts the queries that no zone took, if any block counts at all."""
+        self._sites: dict[bytes, list[Site]] = {}
+        self._any_class = False
+
+    def add(self, zone: bytes, block: ServerBlock) -> None:
+        """Serve a zone from a block; several blocks of one zone are tried in this order."""
+        labellers = tuple(plugin for plugin in block.plugins if isinstance(plugin, Labeller)) if block.labelled else ()
+        traffic = block.traffic(self.label, zone) if block.traffic else None
+        if block.traffic and self.dropped is None:
+            self.dropped = metrics.traffic(self.label, "dropped")
+        self._any_class = self._any_class or block.any_class
+        self._sites.setdefault(zone, []).append(Site(zone, block, labellers, traffic))
+
+    def serves(self, zone: bytes) -> bool:
+        """Whether some block serves just this zone here."""
+        return zone in self._sites
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """All sites, in the order they were added."""
+        return tuple(site for sites in self._sites.values() for site in sites)
+
+    def find(self, query: Query) -> Site | None:
+        """The site for a query: that of the longest zone whose block's filters let it in."""
+        above: Site | None = None
+        for zone in names.suffixes(query.name):
+            for site in self._sites.get(zone, ()):
+                if not _enters(query, site):
+                    continue
+                # RFC 4035 section 3.1.4.1: the DS record lives in the parent zone. The nearest zone
+                # above answers; only where we have none does the child say that it has no such record.
+                if query.type == codes.DS and zone == query.name and len(zone) > 1:
+                    above = above or site
+                    break
+                return site
+        return above
+
+    async def answer(self, query: Query) -> tuple[Reply, Site | None]:
+        """The reply, and the site it comes from; never raises."""
+        query.ask = self.ask
+        if query.edns is not None and query.edns.version:
+            # RFC 6891 section 6.1.3: say which version we speak.
+            return Reply(codes.BADVERS, authoritative=False, keep=NEVER), None
+        if query.klass != codes.IN and not self._any_class:
+            return Reply(codes.REFUSED, authoritative=False, keep=NEVER), None
+        site = self.find(query)
+        if site is None:
+            return Reply(codes.REFUSED, authoritative=False, keep=NEVER), None
+        query.zone = site.zone
+        try:
+            assert site.block.chain is not None
+            reply = await site.block.chain(query)
+        except FormError as error:
+            # Another server's reply that was sound at first sight and did not decode.
+            return Reply(codes.SERVFAIL, authoritative=False, error=f"bad upstream reply: {error}"), site
+        except Exception as error:  # noqa: BLE001 - a plugin must not take the others down
+            return _failed(query, error, site.block), site
+        if site.block.filters:
+            # Another client, or another time, may belong to another block.
+            reply = reply.under(NEVER)
+        return reply, site
+
+    async def ask(self, query: Query) -> Reply:
+        """Answer a question that comes from one of the plugins, as ``Query.lookup`` asks it."""
+        if query.depth > _DEEPEST:
+            return Reply(codes.SERVFAIL, authoritative=False, error=f"too many lookups on the way to {query!r}")
+        reply, _ = await self.answer(query)
+        return reply
+
+
+def _enters(query: Query, site: Site) -> bool:
+    if site.labellers and any(names.is_under(query.name, zone) for zone in site.block.labelled):
+        for labeller in site.labellers:
+            query.labels.update(labeller.labels(query))
+    return all(accepts(query) for accepts in site.block.filters)
+
+
+def _failed(query: Query, error: Exception, block: ServerBlock) -> Reply:
+    metrics.PANICS.add()
+    stack = "\n" + "".join(traceback.format_exception(error)) if block.stacktrace or block.debug else ""
+    _log.error("unexpected %s while answering %r: %s%s", type(error).__name__, query, error, stack)
+    if block.debug and block.process is not None:
+        block.process.abort(f"debug: an unexpected {type(error).__name__} ended the process")
+    return Reply(codes.SERVFAIL, authoritative=False, keep=NEVER, error=f"unexpected {type(error).__name__}: {error}")

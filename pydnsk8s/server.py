@@ -1,0 +1,293 @@
+"""A running server: opens sockets, starts plugins, swaps configurations, and stops without losing a query."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import gc
+import logging
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from pydnsk8s import chain, corefile, metrics
+from pydnsk8s.configuration import Address, Configuration, configure, label
+from pydnsk8s.corefile import Corefile
+from pydnsk8s.listen import tcp, udp
+from pydnsk8s.listen.port import Port
+from pydnsk8s.plugin import Inheritor, Lingerer, Plugin, StartError, Timeouts
+
+_log = logging.getLogger("pydnsk8s.server")
+_DRAIN = 5.0  # seconds that queries in work have at the end, as in CoreDNS
+_FAILED = metrics.counter("coredns_reload_failed_total", "Reloads that failed.").labels()
+
+Source = Callable[[], Corefile]
+"""Reads the Corefile, each time anew; raises CorefileError."""
+
+
+class _Open:
+    """The sockets of one address."""
+
+    def __init__(self, address: Address, port: Port, timeouts: Timeouts) -> None:
+        self.port = port
+        host, number = address
+        streams = datagrams = None
+        for _ in range(16 if number == 0 else 1):
+            streams = tcp.bind(host, number)
+            try:
+                datagrams = udp.bind(host, streams[0].getsockname()[1])
+                break
+            except OSError:
+                for stream in streams:
+                    stream.close()
+                if number:
+                    raise
+        if streams is None or datagrams is None:
+            raise OSError(errno.EADDRINUSE, "no port is free for both UDP and TCP")
+        self.number: int = streams[0].getsockname()[1]
+        self.tcp = [tcp.Tcp(port, stream, timeouts) for stream in streams]
+        self.udp = [udp.Udp(port, datagram) for datagram in datagrams]
+        self.listeners: list[tcp.Tcp | udp.Udp] = [*self.udp, *self.tcp]
+
+    async def start(self) -> None:
+        for datagrams in self.udp:
+            datagrams.start()
+        for streams in self.tcp:
+            await streams.start()
+
+    @property
+    def pending(self) -> int:
+        return sum(listener.pending for listener in self.listeners)
+
+    async def close(self, within: float = _DRAIN) -> None:
+        """Read no more, let the queries in work finish, close."""
+        for listener in self.listeners:
+            listener.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while self.pending:
+                    await asyncio.sleep(0.01)
+        self.port.settle()
+        for listener in self.listeners:
+            listener.close()
+
+
+class Server:
+    """Serves a Corefile inside the running event loop.
+
+    ``async with Server.from_text(text, port=0) as server: ...`` serves until the block ends; ``server.ports`` tells
+    where. Raises CorefileError for a bad Corefile and StartError when a socket or a plugin cannot begin.
+    """
+
+    def __init__(self, source: Source, *, port: int = 53) -> None:
+        self.source = source
+        self.default_port = port
+        self.configuration: Configuration | None = None
+        self.digest = ""
+        """SHA-512 over what the Corefile says."""
+        self.fatal: str | None = None
+        """Why the process has to end, once a plugin has said so."""
+        self.stopping = asyncio.Event()
+        """Set when somebody wants the server to stop."""
+        self._open: dict[Address, _Open] = {}
+        self._plugins: list[Plugin] = []
+        self._swapping = asyncio.Lock()
+        self._reloading: set[asyncio.Task[None]] = set()
+        self._failed = ""
+        self._told = ""
+
+    @classmethod
+    def from_text(cls, text: str, *, file: str = "Corefile", port: int = 53) -> Self:
+        """A server of the Corefile in a string."""
+        return cls(lambda: corefile.parse(text, file, known=chain.known()), port=port)
+
+    @classmethod
+    def from_path(cls, path: Path, *, port: int = 53) -> Self:
+        """A server of a Corefile on disk, read again at each reload."""
+        return cls(lambda: corefile.load(path, known=chain.known()), port=port)
+
+    @property
+    def ports(self) -> dict[Address, int]:
+        """The port each address is served on; they differ where the Corefile says port 0."""
+        return {address: held.number for address, held in self._open.items()}
+
+    @property
+    def port(self) -> int:
+        """The port of the first address."""
+        return next(iter(self.ports.values()))
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Read the Corefile, open the sockets, start the plugins, then answer."""
+        _raise_file_limit()
+        configuration = configure(self.source(), port=self.default_port, process=self)
+        metrics.before_scrape.append(self._settle)
+        try:
+            self._bind(configuration)
+            await self._begin(configuration, [])
+        except BaseException:
+            metrics.before_scrape.remove(self._settle)
+            await self._close_all()
+            raise
+        self.configuration = configuration
+        for held in self._open.values():
+            await held.start()
+        # What is loaded now stays: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+
+    async def reload(self, *, force: bool = True) -> bool:
+        """Swap to what the Corefile says now; whether it was swapped. A Corefile that fails changes nothing."""
+        async with self._swapping:
+            old = self.configuration
+            if old is None:
+                return False
+            read = self.source()
+            if not force and read.digest in (old.corefile.digest, self._failed):
+                return False
+            self._failed = read.digest
+            await self._swap(configure(read, port=self.default_port, process=self))
+            self._failed = ""
+            return True
+
+    def request_reload(self, *, force: bool = True) -> None:
+        """Reload in a task of its own and log how it went; a Corefile that failed is not tried again by itself."""
+        task = asyncio.get_running_loop().create_task(self._reload_and_tell(force))
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
+
+    async def _reload_and_tell(self, force: bool) -> None:
+        if force:
+            _log.info("Reloading")
+        try:
+            if not await self.reload(force=force):
+                return
+        except Exception as error:  # noqa: BLE001
+            # Whatever a new configuration stumbles over, the old one goes on.
+            _FAILED.add()
+            if force or str(error) != self._told:
+                _log.error("Restart failed: %s", error)
+            self._told = str(error)
+            return
+        self._told = ""
+        _log.info("Reloading complete")
+
+    async def _swap(self, new: Configuration) -> None:
+        before = set(self._open)
+        try:
+            self._bind(new)
+            retired = await self._begin(new, self._plugins)
+        except BaseException:
+            for address in set(self._open) - before:
+                await self._open.pop(address).close(0)
+            raise
+        self.configuration = new
+        for address, held in self._open.items():
+            if address in new.routers:
+                held.port.swap(new.routers[address])
+            if address not in before:
+                await held.start()
+        gone = [self._open.pop(address) for address in before - set(new.routers)]
+        await asyncio.gather(*(held.close() for held in gone))
+        await _stop_all(retired)
+
+    def _bind(self, configuration: Configuration) -> None:
+        """Open the sockets of all addresses that are not open yet; nothing is read from them."""
+        timeouts = {
+            address: site.block.timeouts
+            for address, router in configuration.routers.items()
+            for site in router.sites[:1]
+        }
+        for address, router in configuration.routers.items():
+            if address in self._open:
+                for listener in self._open[address].tcp:
+                    listener.timeouts = timeouts[address]
+                continue
+            try:
+                self._open[address] = _Open(address, Port(router), timeouts[address])
+            except OSError as error:
+                raise StartError(_why(address, error)) from error
+        for block in configuration.blocks:
+            block.addresses = tuple(
+                (address[0], self._open[address].number)
+                for address, router in configuration.routers.items()
+                if any(site.block is block for site in router.sites)
+            )
+
+    async def _begin(self, configuration: Configuration, former: list[Plugin]) -> list[Plugin]:
+        """Start the plugins; returns those of the former configuration that do not live on in an heir."""
+        kept: list[Plugin] = []
+        started: list[Plugin] = []
+        self.digest = configuration.corefile.digest
+        heirs = {plugin.written: plugin for plugin in former if isinstance(plugin, Inheritor)}
+        try:
+            for plugin in configuration.plugins:
+                ancestor = heirs.get(plugin.written)
+                if isinstance(plugin, Inheritor) and type(ancestor) is type(plugin) and plugin.inherit(ancestor):
+                    kept.append(ancestor)
+                await plugin.start()
+                started.append(plugin)
+        except BaseException:
+            await _stop_all(started)
+            raise
+        self._plugins = list(configuration.plugins)
+        return [plugin for plugin in former if plugin not in kept]
+
+    async def stop(self) -> None:
+        """Say goodbye as the plugins want it, answer what is in work, and close."""
+        self.stopping.set()
+        configuration, self.configuration = self.configuration, None
+        if configuration is None:
+            return
+        await asyncio.gather(*(plugin.linger() for plugin in configuration.plugins if isinstance(plugin, Lingerer)))
+        await self._close_all()
+        await _stop_all(self._plugins)
+        self._plugins = []
+        metrics.before_scrape.remove(self._settle)
+
+    def abort(self, message: str) -> None:
+        """Stop the server because of something that makes it useless."""
+        self.fatal = self.fatal or message
+        self.stopping.set()
+
+    def _settle(self) -> None:
+        for held in self._open.values():
+            held.port.settle()
+
+    async def _close_all(self) -> None:
+        held, self._open = list(self._open.values()), {}
+        await asyncio.gather(*(each.close() for each in held))
+
+
+async def _stop_all(plugins: list[Plugin]) -> None:
+    for plugin in plugins:
+        try:
+            await plugin.stop()
+        except Exception:  # noqa: BLE001
+            # One plugin that cannot stop must not keep the others from it.
+            _log.exception("plugin/%s did not stop cleanly", plugin.name)
+
+
+def _why(address: Address, error: OSError) -> str:
+    if error.errno == errno.EACCES and 0 < address[1] < 1024:
+        return (
+            f"cannot listen on {label(address)}: ports below 1024 need a privilege. Grant CAP_NET_BIND_SERVICE, set "
+            "the sysctl net.ipv4.ip_unprivileged_port_start=0, or listen on another port (-dns.port 1053)"
+        )
+    return f"cannot listen on {label(address)}: {error.strerror or error}"
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open connections as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,57 @@
+"""Whether an upstream can be expected to answer: checked only after it has failed, until it answers again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from pydnsk8s.metrics import Counter
+from pydnsk8s.upstream.outstanding import Unanswered
+
+
+class Health:
+    """What is known of one upstream's health."""
+
+    def __init__(self, check: Callable[[], Awaitable[bytes]], every: float, max_fails: int, failures: Counter) -> None:
+        self._check = check
+        self._every = every
+        self._max_fails = max_fails
+        self._failures = failures
+        self._checking: asyncio.Task[None] | None = None
+        self._fails = 0
+
+    @property
+    def down(self) -> bool:
+        """Whether more checks than allowed have failed in a row."""
+        return self._fails > self._max_fails > 0
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it has failed and not answered since."""
+        return self._checking is not None
+
+    def doubt(self) -> None:
+        """Begin to check, because an exchange has just failed."""
+        if self._checking is None and self._max_fails:
+            self._checking = asyncio.get_running_loop().create_task(self._until_it_answers())
+
+    async def _until_it_answers(self) -> None:
+        while True:
+            try:
+                await self._check()
+            except Unanswered:
+                self._fails += 1
+                self._failures.add(1)
+                await asyncio.sleep(self._every)
+            else:
+                # Any reply will do: a server that refuses "." is there and may well know our names.
+                self._fails = 0
+                self._checking = None
+                return
+
+    async def stop(self) -> None:
+        """End the checks."""
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.gather(self._checking, return_exceptions=True)
+            self._checking = None

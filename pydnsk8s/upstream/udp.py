@@ -1,0 +1,138 @@
+"""Asking over UDP, from many source ports that change all the time (RFC 5452 section 9.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from collections.abc import Callable
+
+from pydnsk8s.upstream.address import Address
+from pydnsk8s.upstream.outstanding import Message, Outstanding, Unanswered, Wheel, reason
+from pydnsk8s.upstream.terms import Reuse, Terms
+
+_ARRIVED = bytearray(65535)
+_VIEW = memoryview(_ARRIVED)
+_MOST_A_WAKE = 64  # packets, so that a flood on one port does not hold up the others
+
+
+class Port:
+    """A socket connected to the upstream, on a source port of its own that the kernel picks at random.
+
+    Being connected it takes packets from the upstream's address only, and learns when nobody listens there.
+    """
+
+    def __init__(self, opened: socket.socket, wheel: Wheel, uses: int, gone: Callable[[Port], None]) -> None:
+        self._socket = opened
+        self._loop = asyncio.get_running_loop()
+        self._outstanding = Outstanding(wheel, self._loop, self._emptied)
+        self._retired = False
+        self._gone = gone
+        self.uses = uses
+        """How many more questions may leave by this port."""
+        self.opened = self._loop.time()
+        self._loop.add_reader(opened, self._readable)
+
+    def ask(self, message: Message, seconds: float) -> asyncio.Future[bytes]:
+        """Send the message; the future gets the reply, or Unanswered."""
+        self.uses -= 1
+        packet, answer = self._outstanding.add(message, seconds)
+        try:
+            self._socket.send(packet)
+        except OSError as error:
+            self._fail(error)
+        return answer
+
+    def retire(self) -> None:
+        """Close as soon as nothing is outstanding."""
+        self._retired = True
+        if not self._outstanding:
+            self.close()
+
+    def close(self) -> None:
+        """Close now; whoever still waits is told."""
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+            self._gone(self)
+        self._outstanding.fail(Unanswered("the server is stopping"))
+
+    def _emptied(self) -> None:
+        if self._retired:
+            self.close()
+
+    def _readable(self) -> None:
+        for _ in range(_MOST_A_WAKE):
+            try:
+                size = self._socket.recv_into(_ARRIVED)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._fail(error)
+                return
+            self._outstanding.settle(bytes(_VIEW[:size]))
+            if not self._outstanding:
+                return
+
+    def _fail(self, error: OSError) -> None:
+        # Linux reports what ICMP said (RFC 1122 section 4.1.3.3) for the socket, not for one packet.
+        self.uses = 0
+        self._outstanding.fail(Unanswered(reason(error)))
+        self.retire()
+
+
+class Udp:
+    """All the ports from which one upstream is asked."""
+
+    PORTS = 16
+    """Open at a time for new questions."""
+    USES = 256
+    """Questions from one port before another takes its place."""
+
+    def __init__(self, address: Address, terms: Terms, wheel: Wheel, reuse: Reuse) -> None:
+        self._address = address
+        self._terms = terms
+        self._wheel = wheel
+        self._reuse = reuse
+        self._seats: list[Port | None] = [None] * self.PORTS
+        self._open: set[Port] = set()
+
+    def ask(self, message: Message, seconds: float) -> asyncio.Future[bytes]:
+        """Send the message from one of the ports; the future gets the reply, or Unanswered."""
+        # Which of the open ports is used needs no secrecy: their numbers have it.
+        seat = int(random.random() * self.PORTS)
+        port = self._seats[seat]
+        loop = asyncio.get_running_loop()
+        if port is not None and port.uses > 0 and loop.time() < port.opened + self._terms.expire:
+            self._reuse.hits.add(1)
+            return port.ask(message, seconds)
+        self._reuse.misses.add(1)
+        try:
+            return self._replace(seat).ask(message, seconds)
+        except OSError as error:
+            failed: asyncio.Future[bytes] = loop.create_future()
+            failed.set_exception(Unanswered(reason(error)))
+            return failed
+
+    def _replace(self, seat: int) -> Port:
+        old = self._seats[seat]
+        if old is not None:
+            self._seats[seat] = None
+            old.retire()
+        opened = socket.socket(self._address.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            if self._terms.source:
+                opened.bind((self._terms.source, 0))
+            opened.connect(self._address.socket_address())
+        except OSError:
+            opened.close()
+            raise
+        port = self._seats[seat] = Port(opened, self._wheel, self.USES, self._open.discard)
+        self._open.add(port)
+        return port
+
+    def close(self) -> None:
+        """Close every port; whoever still waits is told."""
+        for port in tuple(self._open):
+            port.close()
+        self._seats = [None] * self.PORTS

@@ -1,0 +1,129 @@
+"""A client's packet to a Query, or to the error reply it deserves."""
+
+from __future__ import annotations
+
+import struct
+
+from pydnsk8s import codes
+from pydnsk8s.message import Client, Edns, Query
+
+_HEADER = struct.Struct(">HHHHHH")
+_RECORD = struct.Struct(">HHIH")
+_TYPE_CLASS = struct.Struct(">HH")
+_ACCEPTED = frozenset((codes.OPCODE_QUERY, codes.OPCODE_NOTIFY))
+_MAX_NAME = 255
+
+
+class FormError(ValueError):
+    """Bytes that are no acceptable message."""
+
+    def __init__(self, reason: str, reply: bytes | None = None, rcode: int = codes.FORMERR) -> None:
+        super().__init__(reason)
+        self.reply = reply
+        """What to send back; None to send nothing."""
+        self.rcode = rcode
+
+
+def parse(packet: bytes, client: Client) -> Query:
+    """Read a query; FormError carries the reply to send, if any (RFC 8906 sections 3 and 8)."""
+    if len(packet) < 12:
+        raise FormError("shorter than a header")
+    id, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(packet)
+    if flags & codes.QR:
+        # Answering an answer would let two servers talk to each other for ever.
+        raise FormError("not a query")
+    if flags >> 11 & 15 not in _ACCEPTED:
+        # RFC 8906 section 3.1.4: an unknown opcode gets NOTIMP and the header only.
+        raise _refusal(id, flags, codes.NOTIMP, f"opcode {flags >> 11 & 15}")
+    try:
+        if questions != 1 or answers > 1 or authorities > 1 or additionals > 2:
+            raise FormError("unexpected section counts")
+        return _read(packet, client, answers + authorities, additionals)
+    except (FormError, IndexError, struct.error) as error:
+        raise _refusal(id, flags, codes.FORMERR, str(error)) from None
+
+
+def _refusal(id: int, flags: int, rcode: int, reason: str) -> FormError:
+    kept = flags & (0x7800 | codes.RD)
+    return FormError(reason, _HEADER.pack(id, codes.QR | kept | rcode, 0, 0, 0, 0), rcode)
+
+
+def _read(packet: bytes, client: Client, others: int, additionals: int) -> Query:
+    at = 12
+    while length := packet[at]:
+        if length > 63:
+            # A compression pointer here could only point at the header.
+            raise FormError("a compressed question")
+        at += 1 + length
+    at += 1
+    if at - 12 > _MAX_NAME:
+        raise FormError("a name over 255 octets")
+    question = packet[12:at]
+    type, klass = _TYPE_CLASS.unpack_from(packet, at)
+    at += 4
+    edns, plain = None, True
+    if others or additionals:
+        at, edns, plain = _read_others(packet, at, others, additionals)
+    if at != len(packet):
+        raise FormError("octets behind the message")
+    query = Query(
+        question.lower(),
+        type,
+        klass,
+        id=packet[0] << 8 | packet[1],
+        flags=packet[2] << 8 | packet[3],
+        edns=edns,
+        client=client,
+        question=question,
+        size=at,
+    )
+    query.plain = plain
+    return query
+
+
+def _read_others(packet: bytes, at: int, others: int, additionals: int) -> tuple[int, Edns | None, bool]:
+    """Pass over the records behind the question; returns the end, the OPT record, and whether there was no other."""
+    edns, plain = None, not others
+    for index in range(others + additionals):
+        start = at
+        at = _skip_name(packet, at)
+        type, klass, ttl, length = _RECORD.unpack_from(packet, at)
+        at += 10 + length
+        if at > len(packet):
+            raise FormError("a record runs over the end")
+        if type != codes.OPT:
+            plain = False
+            continue
+        # RFC 6891 section 6.1.1: one OPT at most, at the root, in the additional section.
+        if edns is not None or index < others or packet[start]:
+            raise FormError("a misplaced or second OPT")
+        options = read_options(packet[at - length : at])
+        edns = Edns(klass, bool(ttl & 0x8000), ttl >> 16 & 255, options)
+        plain = plain and not options
+    return at, edns, plain
+
+
+def _skip_name(packet: bytes, at: int) -> int:
+    while length := packet[at]:
+        if length >= 0xC0:
+            return at + 2
+        if length > 63:
+            raise FormError("a label of an unknown kind")
+        at += 1 + length
+    return at + 1
+
+
+def read_options(data: bytes) -> tuple[tuple[int, bytes], ...]:
+    """The options of an OPT record; FormError if they do not fill it exactly (RFC 6891 section 6.1.2)."""
+    if not data:
+        return ()
+    options, at = [], 0
+    while at < len(data):
+        if at + 4 > len(data):
+            raise FormError("an EDNS option runs over the end")
+        code, length = _TYPE_CLASS.unpack_from(data, at)
+        at += 4 + length
+        if at > len(data):
+            raise FormError("an EDNS option runs over the end")
+        options.append((code, data[at - length : at]))
+    return tuple(options)

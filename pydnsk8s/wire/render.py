@@ -1,0 +1,194 @@
+"""A Reply to the bytes one client gets: compressed, with EDNS, cut at record-set borders to what it can take."""
+
+from __future__ import annotations
+
+import struct
+
+from pydnsk8s import codes
+from pydnsk8s.message import Edns, Query, Record, Reply
+from pydnsk8s.rdata import LAYOUTS
+from pydnsk8s.wire.forwarded import Forwarded
+
+_HEADER = struct.Struct(">HHHHHH")
+_FIXED = struct.Struct(">HHIH")
+_TYPE_CLASS = struct.Struct(">HH")
+_OPT = struct.Struct(">BHHIH")
+_QUESTION = b"\xc0\x0c"  # a pointer to the question's name, which starts behind the header
+_POINTABLE = 0x4000  # RFC 1035 section 4.1.4: 14 bits of offset
+_KEPT = 0x7800 | codes.RD | codes.CD  # what a reply repeats of the query's flags (RFC 4035 section 3.1.6)
+
+
+def render(query: Query, reply: Reply, limit: int, size: int) -> bytes:
+    """The reply as sent, at most ``limit`` octets; ``size`` is the UDP size to advertise in its OPT."""
+    opt = _opt(query, reply, size)
+    if isinstance(reply, Forwarded):
+        wire = _patched(query, reply, opt, limit)
+        if wire is not None:
+            return wire
+    return _composed(query, reply, opt, limit)
+
+
+def _flags(query: Query, reply: Reply) -> int:
+    flags = codes.QR | query.flags & _KEPT | reply.rcode & 15
+    if reply.authoritative:
+        flags |= codes.AA
+    if reply.recursive:
+        flags |= codes.RA
+    if reply.truncated:
+        flags |= codes.TC
+    # RFC 6840 section 5.8: AD only to those who showed that they understand it.
+    if reply.authenticated and (query.flags & codes.AD or query.do):
+        flags |= codes.AD
+    return flags
+
+
+def _opt(query: Query, reply: Reply, size: int) -> bytes:
+    # RFC 6891 section 7: an OPT in the reply if and only if there was one in the query.
+    if query.edns is None:
+        return b""
+    data = b"".join(_TYPE_CLASS.pack(code, len(value)) + value for code, value in reply.options)
+    ttl = (reply.rcode >> 4) << 24 | (0x8000 if query.edns.do else 0)
+    return _OPT.pack(0, codes.OPT, size, ttl, len(data)) + data
+
+
+def _patched(query: Query, reply: Forwarded, opt: bytes, limit: int) -> bytes | None:
+    """The bytes as they came, our header, question and OPT put in; None if that cannot be done in place."""
+    found, wire = reply.found, reply.wire
+    same_question = (
+        len(query.question) == found.question_end - 16 and wire[12 : found.question_end - 4].lower() == query.name
+    )
+    if not same_question or (found.opt_at and not found.opt_last):
+        return None
+    answers, authorities, additionals = found.counts
+    additionals += bool(opt) - bool(found.opt_at)
+    body = wire[found.question_end : found.opt_at] if found.opt_at else wire[found.question_end :]
+    if found.question_end + len(body) + len(opt) > limit:
+        return None
+    header = _HEADER.pack(query.id, _flags(query, reply), 1, answers, authorities, additionals)
+    return b"".join((header, query.question, _TYPE_CLASS.pack(query.type, query.klass), body, opt))
+
+
+def _composed(query: Query, reply: Reply, opt: bytes, limit: int) -> bytes:
+    out = bytearray(12)
+    out += query.question
+    out += _TYPE_CLASS.pack(query.type, query.klass)
+    names = _Names(query.name)
+    borders: list[tuple[int, int, int]] = []  # where each record set starts: offset, section, records before it there
+    counts = [0, 0, 0]
+    sections = (reply.answer, reply.authority, reply.additional)
+    for section, held in enumerate(sections):
+        before: Record | None = None
+        for index, record in enumerate(held):
+            if before is None or record.type != before.type or record.name != before.name:
+                borders.append((len(out), section, index))
+            before = record
+            _put(out, record, names)
+        counts[section] = len(held)
+    flags = _flags(query, reply)
+    if len(out) + len(opt) > limit:
+        flags |= _cut(out, counts, borders, limit - len(opt), _is_referral(reply))
+    if opt:
+        out += opt
+        counts[2] += 1
+    _HEADER.pack_into(out, 0, query.id, flags, 1, *counts)
+    return bytes(out)
+
+
+def _is_referral(reply: Reply) -> bool:
+    return not (reply.authoritative or reply.answer) and any(record.type == codes.NS for record in reply.authority)
+
+
+def _cut(out: bytearray, counts: list[int], borders: list[tuple[int, int, int]], room: int, referral: bool) -> int:
+    """Take record sets off the end until the rest fits; the TC bit if what is missing matters."""
+    while borders and len(out) > room:
+        at, section, index = borders.pop()
+        del out[at:]
+        counts[section] = index
+        cut = section
+    # RFC 2181 section 9: TC only if a required record set is missing; additional records are
+    # not required, but for the glue of a referral (RFC 9471 section 2).
+    return codes.TC if cut < 2 or referral else 0
+
+
+class _Names:
+    """Where name suffixes stand in a message, for compression (RFC 1035 section 4.1.4)."""
+
+    __slots__ = ("at", "question")
+
+    def __init__(self, question: bytes) -> None:
+        self.question = question
+        self.at: dict[bytes, int] = {}
+
+    def put(self, out: bytearray, name: bytes) -> None:
+        """Append a name, as much of it as possible as a pointer."""
+        if not self.at:
+            self._remember_question()
+        lower = name.lower()
+        at = 0
+        while length := name[at]:
+            suffix = lower[at:]
+            if (target := self.at.get(suffix)) is not None:
+                out += (0xC000 | target).to_bytes(2, "big")
+                return
+            if len(out) < _POINTABLE:
+                self.at[suffix] = len(out)
+            out += name[at : at + 1 + length]
+            at += 1 + length
+        out += b"\0"
+
+    def _remember_question(self) -> None:
+        at = 0
+        while length := self.question[at]:
+            self.at[self.question[at:]] = 12 + at
+            at += 1 + length
+        self.at[b""] = 0  # so that it is done once, for the root too
+
+
+def _put(out: bytearray, record: Record, names: _Names) -> None:
+    name, type, ttl, data, klass = record
+    if name == names.question and len(name) > 1:
+        out += _QUESTION
+    else:
+        names.put(out, name)
+    layout = LAYOUTS.get(type)
+    if layout is None or not layout.compress:
+        out += _FIXED.pack(type, klass, ttl, len(data))
+        out += data
+        return
+    out += _FIXED.pack(type, klass, ttl, 0)
+    start = len(out)
+    at = layout.skip
+    out += data[:at]
+    for _ in range(layout.names):
+        end = at
+        while length := data[end]:
+            end += 1 + length
+        names.put(out, data[at : end + 1])
+        at = end + 1
+    out += data[at:]
+    out[start - 2 : start] = (len(out) - start).to_bytes(2, "big")
+
+
+def query(
+    name: bytes, type: int, *, klass: int = codes.IN, id: int, flags: int = codes.RD, edns: Edns | None = None
+) -> bytes:
+    """The bytes of a question to another server, the name spelled as given."""
+    opt = b""
+    if edns is not None:
+        data = b"".join(_TYPE_CLASS.pack(code, len(value)) + value for code, value in edns.options)
+        opt = _OPT.pack(0, codes.OPT, edns.size, 0x8000 if edns.do else 0, len(data)) + data
+    return _HEADER.pack(id, flags, 1, 0, 0, bool(opt)) + name + _TYPE_CLASS.pack(type, klass) + opt
+
+
+def matches(packet: bytes, id: int, question: bytes) -> bool:
+    """Whether a packet is the reply to a question of ours, given as name, type and class as they were sent.
+
+    The letter case must be the same too, so that a forged reply has more to guess (RFC 5452 section 9.1).
+    """
+    return (
+        len(packet) >= 12 + len(question)
+        and packet[0] << 8 | packet[1] == id
+        and packet[2] & 0x80 != 0
+        and packet[4:6] == b"\0\1"
+        and packet[12 : 12 + len(question)] == question
+    )

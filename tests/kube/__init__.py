@@ -1,0 +1,1 @@
+"""The kube room: objects, their sources, and the index."""

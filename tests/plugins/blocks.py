@@ -1,0 +1,63 @@
+"""Server blocks made from a Corefile's text, and the questions and answers to try their plugins with."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from pydnsk8s import codes, names, rdata
+from pydnsk8s.configuration import configure
+from pydnsk8s.corefile import CorefileError, parse
+from pydnsk8s.keep import ALWAYS
+from pydnsk8s.message import NOBODY, Client, Query, Record, Reply
+from pydnsk8s.plugin import Plugin, Rest, ServerBlock
+
+P = TypeVar("P", bound=Plugin)
+
+
+def block(text: str, keys: str = ".:0") -> ServerBlock:
+    """The one server block with these directives, set up but not started."""
+    return configure(parse(f"{keys} {{\n{text}\n}}\n")).blocks[0]
+
+
+def plugin(kind: type[P], text: str, keys: str = ".:0") -> P:
+    """The plugin of this class in such a block."""
+    found = block(text, keys).find(kind)
+    assert found is not None
+    return found
+
+
+def errors(text: str, keys: str = ".:0") -> str:
+    """What is wrong with such a block; empty if nothing is."""
+    try:
+        block(text, keys)
+    except CorefileError as error:
+        return str(error)
+    return ""
+
+
+def query(name: str, type: str = "A", *, client: Client = NOBODY, klass: int = codes.IN) -> Query:
+    return Query(names.parse(name), codes.parse_type(type), klass, client=client)
+
+
+def replying(reply: Reply) -> Rest:
+    """A rest of the chain that gives this reply to everything."""
+
+    async def rest(query: Query) -> Reply:
+        return reply
+
+    return rest
+
+
+ELSEWHERE = Reply(codes.NXDOMAIN, keep=ALWAYS, plugin="elsewhere")
+"""The reply of :data:`elsewhere`, to see that a query was handed on."""
+elsewhere = replying(ELSEWHERE)
+
+
+def text(record: Record) -> str:
+    """A record as ``name ttl TYPE data``."""
+    data = rdata.text(record.type, record.data, record.klass)
+    return f"{names.text(record.name)} {record.ttl} {codes.type_name(record.type)} {data}"
+
+
+def texts(records: tuple[Record, ...]) -> list[str]:
+    return [text(record) for record in records]
