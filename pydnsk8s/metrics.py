@@ -245,6 +245,8 @@ def _metric(family: Family[Counter] | Family[Gauge] | Family[Histogram]) -> Metr
         match child:
             case Histogram():
                 metric = whole
+                if values and not any(child.counts):
+                    continue  # a zone nobody asks for does not get twenty lines of zeros
                 # Bounds are written as Go writes them ("100", not "100.0"): dashboards name them.
                 bounds = [*(f"{bound:.12g}" for bound in child.bounds), "+Inf"]
                 whole.add_metric(values, list(zip(bounds, accumulate(child.counts), strict=True)), child.sum)

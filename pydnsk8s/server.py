@@ -67,7 +67,7 @@ class _Open:
             listener.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
-                while self.pending:
+                while self.pending:  # noqa: ASYNC110 - no one event tells when many small things are done
                     await asyncio.sleep(0.01)
         self.port.settle()
         for listener in self.listeners:

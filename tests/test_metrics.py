@@ -129,6 +129,11 @@ def test_a_family_without_labels_is_shown_from_the_start_and_one_with_labels_whe
     assert sample("coredns_test_labelled_total", name="a") is None
 
 
+def test_a_zone_nobody_asks_for_is_not_shown(zone: str) -> None:
+    metrics.traffic("dns://:53", zone)
+    assert zone.encode() not in metrics.exposition()[1]
+
+
 def test_a_name_is_given_out_once_and_labels_are_counted() -> None:
     family = metrics.gauge("coredns_test_once", "Once.", "name")
     with pytest.raises(ValueError, match="exists already"):

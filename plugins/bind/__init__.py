@@ -9,7 +9,7 @@ from typing import Self
 from pydnsk8s.corefile import Directive, Option
 from pydnsk8s.plugin import Plugin, ServerBlock
 
-from . import interfaces
+from pydnsk8s.listen import interfaces
 
 _USAGE = {"except": "except ADDRESS|INTERFACE..."}
 

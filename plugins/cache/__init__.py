@@ -208,16 +208,16 @@ class Cache(Plugin):
         How many wait is bounded by the server, which bounds the queries in flight.
         """
         flight = None if key in self._flights else self._flights.setdefault(key, Flight())
-        reply = None
+        landed = None
         try:
             # RFC 6840 section 5.7: with AD we learn whether the data are authentic, for those who want to know.
             reply = await rest(query.with_(flags=query.flags | codes.AD))
-            reply = self._keep(key, query, reply, misses)
-            return reply
+            landed = self._keep(key, query, reply, misses)
+            return landed
         finally:
             if flight is not None:
                 del self._flights[key]
-                flight.land(reply)
+                flight.land(landed)
 
     def _keep(self, key: bytes, query: Query, reply: Reply, misses: int) -> Reply:
         """Keep the reply if it may be kept; the reply as it is to be served."""

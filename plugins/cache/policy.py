@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from pydnsk8s import names
-from pydnsk8s.corefile import Directive, Option
+from pydnsk8s.corefile import CorefileError, Directive, Option
 from pydnsk8s.plugin import ServerBlock
 
 _LONGEST = 0x7FFFFFFF  # RFC 2181 section 8: a TTL has 31 bits
@@ -125,7 +125,13 @@ def _read(option: Option, policy: Policy) -> None:
         case ["keepttl"]:
             policy.keep_ttl = True
         case _:
-            raise option.arguments(_USAGE[option.name]) if option.name in _USAGE else option.unknown(*_USAGE)
+            raise _wrong(option)
+
+
+def _wrong(option: Option) -> CorefileError:
+    if option.name == "disable" and option.args:
+        option.switch(option.args[0], "success", "denial")
+    return option.arguments(_USAGE[option.name]) if option.name in _USAGE else option.unknown(*_USAGE)
 
 
 def _limits(option: Option, before: Limits, capacity: str, ttl: list[str]) -> Limits:

@@ -90,4 +90,5 @@ def _flood(option: Option, duration: str, regexp: str, level: str = "error", *, 
     except (re.error, FutureWarning) as error:
         raise option.error(f"consolidate: not a regular expression: {error}", regexp) from None
     number = _LEVELS[option.switch(level, *_LEVELS)]
-    return Flood(pattern, seconds, duration, number, show_first=show_first)
+    summary = f"errors like '{regexp}' occurred in last {duration}"
+    return Flood(pattern, seconds, summary, number, show_first=show_first)

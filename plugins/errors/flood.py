@@ -16,13 +16,11 @@ _log = log.plugin("errors")
 class Flood:
     """Counts the errors that match a pattern, and logs the count some time after the first."""
 
-    def __init__(
-        self, pattern: re.Pattern[str], seconds: float, duration: str, level: int, *, show_first: bool
-    ) -> None:
+    def __init__(self, pattern: re.Pattern[str], seconds: float, summary: str, level: int, *, show_first: bool) -> None:
         self.pattern = pattern
         self.seconds = seconds
-        self.duration = duration
-        """The same span as it was written, for the log."""
+        self.summary = summary
+        """What the line says behind the count."""
         self.level = level
         self.show_first = show_first
         self._count = 0
@@ -43,4 +41,4 @@ class Flood:
         self._timer.cancel()
         count, self._count, self._timer = self._count, 0, None
         if count > 1 or not self.show_first:
-            _log.log(self.level, "%d errors like '%s' occurred in last %s", count, self.pattern.pattern, self.duration)
+            _log.log(self.level, "%d %s", count, self.summary)

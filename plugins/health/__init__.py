@@ -17,6 +17,8 @@ _log = log.plugin("health")
 _DURATION = metrics.histogram(
     "coredns_health_request_duration_seconds", "Time our own health page takes.", metrics.SLIM_TIMES
 ).labels()
+_EVERY = 1.0
+"""Seconds between two requests to our own page."""
 _FAILURES = metrics.counter("coredns_health_request_failures_total", "Failed requests to our own health page.").labels()
 
 
@@ -77,7 +79,7 @@ class Health(Plugin):
         # A request that arrives late at our own page shows an overloaded event loop before the kubelet does.
         host = "127.0.0.1" if address.host in ("::", "0.0.0.0") else address.host
         while True:
-            await asyncio.sleep(1)
+            await asyncio.sleep(_EVERY)
             begin = time.monotonic()
             try:
                 async with asyncio.timeout(5):

@@ -6,19 +6,20 @@ import asyncio
 import ipaddress
 import random
 from collections.abc import Callable, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Self
 
 from pydnsk8s import codes, log
-from pydnsk8s.corefile import CorefileError, Directive, Option
-from pydnsk8s.keep import NEVER, TURNS
+from pydnsk8s.corefile import CorefileError, Directive, Option, did_you_mean
+from pydnsk8s.keep import NEVER, TURNS, Keep
 from pydnsk8s.message import Query, Record, Reply
 from pydnsk8s.plugin import Plugin, Rest, ServerBlock, StartError
+from pydnsk8s.wire import Forwarded
 
 from .weights import WeightError, Weights, load
 
 _ADDRESSES = (codes.A, codes.AAAA)
+_MIXED = (*_ADDRESSES, codes.MX)
 _USAGE = {"reload": "reload DURATION", "prefer": "prefer CIDRS..."}
 _LOG = log.plugin("loadbalance")
 
@@ -65,12 +66,13 @@ class Loadbalance(Plugin):
                 self.reload = option.duration(duration, low=0)
             case ["prefer", *cidrs] if cidrs:
                 self.preferred += [_network(option, cidr) for cidr in cidrs]
-            case ["reload", *_] if self.file is None:
-                raise option.error("unknown property 'reload': only the policy weighted reads a file")
-            case [name, *_] if name in _USAGE:
-                raise option.error(f"unexpected argument; expected: {_USAGE[name]}")
             case _:
-                raise option.error(f"unknown property {option.name!r}; valid here: {', '.join(_USAGE)}")
+                raise self._wrong(option)
+
+    def _wrong(self, option: Option) -> CorefileError:
+        if option.name == "reload" and self.file is None:
+            return option.error("loadbalance: reload needs the policy weighted, which reads a file")
+        return option.arguments(_USAGE[option.name]) if option.name in _USAGE else option.unknown(*_USAGE)
 
     async def start(self) -> None:
         if self.file is None:
@@ -83,6 +85,7 @@ class Loadbalance(Plugin):
             if not self.reload:
                 raise StartError(f"loadbalance: cannot read the weight file {self.file}: {error.strerror}") from None
             _LOG.warning("cannot read %s, trying again every %g s: %s", self.file, self.reload, error.strerror)
+            self._complained = str(error)
         if self.reload:
             self._watching = asyncio.create_task(self._watch(self.file))
 
@@ -119,28 +122,108 @@ class Loadbalance(Plugin):
         reply = await rest(query)
         if reply.rcode != codes.NOERROR or query.type in (codes.AXFR, codes.IXFR):
             return reply
+        if isinstance(reply, Forwarded) and max(reply.found.counts) < 2:
+            return reply  # nothing to put in order, as we can tell without decoding it
+        before = reply.keep
         reply = self._turn(reply) if self.file is None else self._weigh(reply)
-        return self._prefer(reply) if self.preferred else reply
+        return self._prefer(reply, before) if self.preferred else reply
 
     def _turn(self, reply: Reply) -> Reply:
-        """Shuffle every section; the gate goes on turning the addresses."""
-        return _sorted(reply, _shuffled).under(TURNS)
+        """Shuffle every section; the gate goes on turning the addresses of the answer."""
+        reply = _rearranged(reply, _shuffled)
+        return reply.under(TURNS) if len(_addresses(reply)) > 1 else reply
 
     def _weigh(self, reply: Reply) -> Reply:
         """Put one address of the answer first, each as often as its weight says."""
         weights = self.weights
-        addresses = [record for record in reply.answer if record.type in _ADDRESSES]
+        addresses = _addresses(reply)
         if len(addresses) < 2:
-            return reply.under(weights.keep)
+            return reply
         chosen = addresses.pop(weights.pick(addresses))
         others = [record for record in reply.answer if record.type not in _ADDRESSES]
         reply = reply.with_(answer=_by_role([*others, chosen, *addresses]))
-        # Taking turns is what equal weights mean; others are drawn anew for each query.
+        # Equal weights mean to take turns; others mean that every query draws anew.
         return reply.under(NEVER if weights.knows([chosen, *addresses]) else weights.keep & TURNS)
 
-    def _prefer(self, reply: Reply) -> Reply:
-        """Put the addresses of preferred networks first."""
-        reply = _sorted(reply, self._ranked)
-        # Turning all of them would undo the order.
-        ...
-        return reply
+    def _prefer(self, reply: Reply, before: Keep) -> Reply:
+        """Put the addresses of preferred networks first; ``before`` is the keep of the reply as it came."""
+        reply = _rearranged(reply, self._ranked)
+        ranks = [self._rank(record) for record in _addresses(reply)]
+        if len(set(ranks)) < 2:
+            return reply
+        if len(set(ranks)) < len(ranks):
+            # To turn them all would undo the preference, to keep them would end the balance among equals.
+            return reply.under(NEVER)
+        # The preference alone decides; what a weight file says of them changes nothing.
+        return reply.with_(keep=before)
+
+    def _ranked(self, section: Sequence[Record]) -> tuple[Record, ...]:
+        addresses = sorted((record for record in section if record.type in _ADDRESSES), key=self._rank)
+        return _by_role([*(record for record in section if record.type not in _ADDRESSES), *addresses])
+
+    def _rank(self, record: Record) -> int:
+        """Where in the list of preferred networks the address is; behind its end for none of them."""
+        address = ipaddress.ip_address(record.data)
+        ranks = (rank for rank, network in enumerate(self.preferred) if address in network)
+        return next(ranks, len(self.preferred))
+
+
+def _misuse(directive: Directive, words: tuple[str, ...]) -> CorefileError:
+    match words:
+        case ("round_robin", word, *_):
+            return directive.error(f"loadbalance: unknown property {word!r}", word)
+        case ("weighted",):
+            return directive.error("loadbalance: missing weight file argument; expected: loadbalance weighted FILE")
+        case ("weighted", _, word, *_):
+            return directive.error(f"loadbalance: unexpected argument {word!r}", word)
+        case _:
+            hint = did_you_mean(words[0], ("round_robin", "weighted"))
+            return directive.error(f"loadbalance: unknown policy {words[0]!r}", words[0], hint)
+
+
+def _network(option: Option, text: str) -> Network:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise option.error(f"prefer: expected an address prefix such as 192.0.2.0/24, found {text!r}", text) from None
+
+
+def _addresses(reply: Reply) -> list[Record]:
+    """The addresses of the answer."""
+    return [record for record in reply.answer if record.type in _ADDRESSES]
+
+
+def _rearranged(reply: Reply, arrange: Callable[[Sequence[Record]], tuple[Record, ...]]) -> Reply:
+    """The reply with each section put in order; the reply itself if nothing moves."""
+    sections = {"answer": reply.answer, "authority": reply.authority, "additional": reply.additional}
+    moved = {name: arrange(section) for name, section in sections.items() if len(section) > 1}
+    changes = {name: section for name, section in moved.items() if section != sections[name]}
+    return reply.with_(**changes) if changes else reply
+
+
+def _shuffled(section: Sequence[Record]) -> tuple[Record, ...]:
+    """Addresses and MX records in random order, but each record set together, for it is cut as one."""
+    places: dict[tuple[bytes, int], int] = {}
+    for record in section:
+        places.setdefault((record.name, record.type), len(places))
+    mixed = [record for record in section if record.type in _MIXED]
+    random.shuffle(mixed)
+    mixed.sort(key=lambda record: places[record.name, record.type])
+    return _by_role([*(record for record in section if record.type not in _MIXED), *mixed])
+
+
+def _by_role(section: Sequence[Record]) -> tuple[Record, ...]:
+    """Aliases before all others, for there are resolvers that expect it; addresses and MX records last."""
+    return tuple(sorted(section, key=_role))
+
+
+def _role(record: Record) -> int:
+    match record.type:
+        case codes.CNAME:
+            return 0
+        case codes.A | codes.AAAA:
+            return 2
+        case codes.MX:
+            return 3
+        case _:
+            return 1

@@ -55,7 +55,7 @@ def parse(text: str, file: str) -> Weights:
             match line.partition("#")[0].split():
                 case []:
                     continue
-                case [name]:
+                case [name] if not _is_address(name):
                     addresses = found.setdefault(names.parse(name), {})
                 case [address, weight] if addresses is not None:
                     addresses[ipaddress.ip_address(address).packed] = _weight(weight)
@@ -66,6 +66,14 @@ def parse(text: str, file: str) -> Weights:
         except ValueError as error:
             raise WeightError(f"{file}:{number}: {error}") from None
     return Weights(found)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _weight(text: str) -> int:

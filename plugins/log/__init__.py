@@ -38,10 +38,10 @@ class Log(Plugin):
         classes: set[str] = set()
         for option in directive.options:
             match option.words:
-                case ["class", first, *more]:
-                    classes.update(_classes(option, [first, *more]))
+                case ["class", *chosen] if chosen:
+                    classes.update(_classes(option, chosen))
                 case ["class"]:
-                    raise option.arguments("class CLASS...")
+                    raise option.arguments("class CLASSES...")
                 case _:
                     raise option.unknown("class")
         zones: Sequence[str] = directive.args

@@ -9,11 +9,13 @@ Names are asked for in lower case, addresses packed. All calls belong on the eve
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator
 from operator import attrgetter
 from typing import TypeAlias
 from weakref import WeakValueDictionary
 
+from pydnsk8s import names
 from pydnsk8s.keep import Stamp
 from pydnsk8s.kube.objects import (
     KINDS,
@@ -28,7 +30,8 @@ from pydnsk8s.kube.objects import (
 )
 
 Key: TypeAlias = tuple[str | bytes, ...]
-"""``("service", namespace, name)``, ``("ip", address)``, ``("namespace", name)``, or one of the two below."""
+"""``("service", namespace, name)``, ``("ip", address)``, ``("namespace", name)``, ``("below", reverse name)``, or one
+of the two below; what is found in a namespace ends with it."""
 
 ZONE: Key = ("zone",)
 """The stamp under this key is retired by any change at all."""
@@ -48,6 +51,7 @@ class Index:
         self._clock = clock
         self._held: dict[Kind, dict[tuple[str, str], Object]] = {kind: {} for kind in KINDS}
         self._under: dict[Key, tuple[Object, ...]] = {}
+        self._below: Counter[bytes] = Counter()
         self._stamps: WeakValueDictionary[Key, Stamp] = WeakValueDictionary()
         self.changed_at = 0
         """When anything last changed, in Unix seconds; 0 before the first object."""
@@ -118,6 +122,10 @@ class Index:
             if endpoint.address == address
         ]
 
+    def has_addresses_below(self, reverse: bytes) -> bool:
+        """Whether the address of a service or endpoint is named below this reverse name; under ``("below", name)``."""
+        return reverse in self._below
+
     def pods_at(self, address: bytes) -> list[Pod]:
         """The pods at the address, several if they share their node's; under ``("ip", address)``."""
         return sorted((obj for obj in self._under.get(("ip", address), ()) if isinstance(obj, Pod)), key=_by_name)
@@ -166,6 +174,9 @@ class Index:
             alone = (new,)  # one tuple for all the keys where nothing else is found: most of the index
             for key in after:
                 self._under[key] = (*self._under[key], new) if key in self._under else alone
+        if not isinstance(old or new, Pod):
+            self._count_below(before.keys() - after.keys(), -1)
+            self._count_below(after.keys() - before.keys(), 1)
         if before != after:
             self.changed_at = max(self.changed_at, int(self._clock()))
         if before != after and self._stamps:
@@ -181,10 +192,28 @@ class Index:
         else:
             del self._under[key]
 
+    def _count_below(self, keys: Iterable[Key], difference: int) -> None:
+        """Count the addresses below each reverse name; names that gain their first or lose their last one change."""
+        for key in keys:
+            if key[0] != "ip" or not isinstance(key[1], bytes):
+                continue
+            name = names.parent(names.reverse(key[1]))
+            while len(name) > len(names.IN_ADDR):
+                before = self._below[name]
+                self._below[name] = before + difference
+                if not before or not before + difference:
+                    self._retire(("below", name))
+                if not before + difference:
+                    del self._below[name]
+                name = names.parent(name)
+
     def _retire(self, key: Key) -> None:
         stamp = self._stamps.pop(key, None)
         if stamp is not None:
             stamp.retire()
+        if key[0] == "namespace":
+            for held in [other for other in self._stamps if other[0] == "service" and other[1] == key[1]]:
+                self._retire(held)
 
 
 _by_name = attrgetter("namespace", "name")

@@ -11,6 +11,7 @@ import errno
 import re
 import socket
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 import h11
@@ -237,7 +238,8 @@ def _render(connection: h11.Connection, request: h11.Request | None, response: R
         headers.append(("Allow", "GET, HEAD"))  # RFC 9110 section 15.5.6
     if last:
         headers.append(("Connection", "close"))
-    wire = connection.send(h11.Response(status_code=response.status, headers=headers)) or b""
+    reason = HTTPStatus(response.status).phrase.encode()
+    wire = connection.send(h11.Response(status_code=response.status, headers=headers, reason=reason)) or b""
     if response.body and not (request is not None and request.method == b"HEAD"):
         wire += connection.send(h11.Data(data=response.body)) or b""
     return wire + (connection.send(h11.EndOfMessage()) or b"")

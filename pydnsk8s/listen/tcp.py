@@ -103,7 +103,7 @@ class Connection(asyncio.Protocol):
         self._client = Client(packed(self._peer[0]), self._peer[1], "tcp", packed(host), number)
         self.listener.welcome(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio names it
+    def connection_lost(self, exc: Exception | None) -> None:
         self.listener.connections.pop(self, None)
         self._transport = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pydnsk8s.kube.index import Index
 from pydnsk8s.kube.objects import KINDS, EndpointSlice, Kind, Namespace, Pod, Service, ServiceImport
 
 from .api_server import ApiServer
+from .until import until
 
 DEFAULT: tuple[Kind, ...] = (Namespace, Service, EndpointSlice)
 
@@ -26,12 +27,6 @@ def server() -> Iterator[ApiServer]:
     api = ApiServer()
     yield api
     api.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
@@ -105,7 +100,7 @@ async def test_a_broken_watch_goes_on_where_it_was(server: ApiServer) -> None:
 
 
 async def test_a_bookmark_moves_the_place_to_go_on_from(server: ApiServer) -> None:
-    async with followed(server) as (index, _):
+    async with followed(server):
         await until(lambda: len(server.asked("Service", watches=True)) == 1)
         server.bookmark()
         revision = str(server.revision)
@@ -222,7 +217,7 @@ def test_what_is_no_url_of_a_server_is_refused(url: str) -> None:
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    with pytest.raises(AccessError, match="absent.pem"):
+    with pytest.raises(AccessError, match="absent"):
         Access.endpoint("https://192.0.2.1", ca=str(tmp_path / "absent.pem"))
     with pytest.raises(AccessError, match="config"):
         Access.kubeconfig(tmp_path / "config")

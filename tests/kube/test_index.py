@@ -25,7 +25,7 @@ from pydnsk8s.kube.objects import (
 
 NAMESPACES = ("blue", "red")
 NAMES = ("db", "web")
-ADDRESSES = tuple(bytes((192, 0, 2, last)) for last in range(4)) + (bytes.fromhex("20010db8" + "00" * 11 + "01"),)
+ADDRESSES = (*(bytes((192, 0, 2, last)) for last in range(4)), bytes.fromhex("20010db8" + "00" * 11 + "01"))
 KEYS: tuple[Key, ...] = (
     *(("service", namespace, name) for namespace in NAMESPACES for name in NAMES),
     *(("namespace", namespace) for namespace in NAMESPACES),
@@ -39,9 +39,9 @@ label = st.sampled_from(("", *NAMES))
 ips = st.lists(st.sampled_from(ADDRESSES), max_size=2, unique=True).map(tuple)
 ports = st.lists(st.builds(Port, label, st.integers(0, 2), st.just("tcp")), max_size=1).map(tuple)
 endpoint = st.builds(Endpoint, st.sampled_from(ADDRESSES), label, st.just(""), label)
-objects: st.SearchStrategy[Object] = st.one_of(
-    st.builds(Namespace, namespace),
-    st.builds(
+of_kind: dict[Kind, st.SearchStrategy[Object]] = {
+    Namespace: st.builds(Namespace, namespace),
+    Service: st.builds(
         Service,
         namespace=namespace,
         name=name,
@@ -53,7 +53,7 @@ objects: st.SearchStrategy[Object] = st.one_of(
         external_ips=ips,
         external_hosts=st.just(()),
     ),
-    st.builds(
+    EndpointSlice: st.builds(
         EndpointSlice,
         namespace=namespace,
         name=name,
@@ -63,25 +63,29 @@ objects: st.SearchStrategy[Object] = st.one_of(
         endpoints=st.lists(endpoint, max_size=3).map(tuple),
         ports=ports,
     ),
-    st.builds(Pod, namespace=namespace, name=name, ips=ips, labels=st.just(())),
-    st.builds(ServiceImport, namespace=namespace, name=name, headless=st.booleans(), ips=ips, ports=ports),
-)
-Step = tuple[str, object]
+    Pod: st.builds(Pod, namespace=namespace, name=name, ips=ips, labels=st.just(())),
+    ServiceImport: st.builds(
+        ServiceImport, namespace=namespace, name=name, headless=st.booleans(), ips=ips, ports=ports
+    ),
+}
+objects = st.one_of(list(of_kind.values()))
+Step = tuple[Kind, list[Object]] | tuple[str, Object]
+"""A full list of one kind, or an object to put or to remove."""
 steps: st.SearchStrategy[Step] = st.one_of(
-    objects.map(lambda obj: ("put", obj)),
-    objects.map(lambda obj: ("remove", obj)),
-    st.tuples(st.sampled_from(KINDS), st.lists(objects, max_size=6)).map(lambda step: ("replace", step)),
+    st.tuples(st.sampled_from(["put", "remove"]), objects),
+    st.sampled_from(KINDS).flatmap(lambda kind: st.tuples(st.just(kind), st.lists(of_kind[kind], max_size=4))),
 )
 
 
 def take(index: Index, step: Step) -> None:
-    match step:
-        case "put", (Namespace() | Service() | EndpointSlice() | Pod() | ServiceImport()) as obj:
-            index.put(obj)
-        case "remove", (Namespace() | Service() | EndpointSlice() | Pod() | ServiceImport()) as obj:
-            index.remove(type(obj), obj.namespace, obj.name)
-        case "replace", (kind, list() as listed):
-            index.replace(kind, [obj for obj in listed if type(obj) is kind])
+    what, obj = step
+    if isinstance(obj, list):
+        assert not isinstance(what, str)
+        index.replace(what, obj)
+    elif what == "put":
+        index.put(obj)
+    else:
+        index.remove(type(obj), obj.namespace, obj.name)
 
 
 def seen(index: Index, key: Key) -> object:
@@ -106,6 +110,10 @@ def seen(index: Index, key: Key) -> object:
     return [index.services(), index.service_imports(), *(seen(index, other) for other in KEYS if other != ZONE)]
 
 
+def called(obj: Object) -> tuple[str, str]:
+    return obj.namespace, obj.name
+
+
 def everything(index: Index) -> list[object]:
     return [*(seen(index, key) for key in KEYS), *(index.count(kind) for kind in KINDS)]
 
@@ -113,15 +121,14 @@ def everything(index: Index) -> list[object]:
 def replay(taken: Iterable[Step]) -> dict[tuple[Kind, str, str], Object]:
     """What a cluster holds after the steps, worked out the plain way."""
     held: dict[tuple[Kind, str, str], Object] = {}
-    for step in taken:
-        match step:
-            case "put", (Namespace() | Service() | EndpointSlice() | Pod() | ServiceImport()) as obj:
-                held[type(obj), obj.namespace, obj.name] = obj
-            case "remove", (Namespace() | Service() | EndpointSlice() | Pod() | ServiceImport()) as obj:
-                held.pop((type(obj), obj.namespace, obj.name), None)
-            case "replace", (kind, list() as listed):
-                held = {key: obj for key, obj in held.items() if key[0] is not kind}
-                held |= {(kind, obj.namespace, obj.name): obj for obj in listed if type(obj) is kind}
+    for what, obj in taken:
+        if isinstance(obj, list):
+            held = {key: other for key, other in held.items() if key[0] is not what}
+            held |= {(type(each), each.namespace, each.name): each for each in obj}
+        elif what == "put":
+            held[type(obj), obj.namespace, obj.name] = obj
+        else:
+            held.pop((type(obj), obj.namespace, obj.name), None)
     return held
 
 
@@ -136,18 +143,50 @@ def test_any_way_to_a_cluster_leads_to_the_same_lookups(taken: list[Step]) -> No
     assert everything(index) == everything(fresh)
 
 
-@given(st.lists(objects, max_size=12), steps)
-def test_a_change_retires_exactly_the_stamps_of_what_it_changes(first: list[Object], step: Step) -> None:
+@given(st.lists(steps, max_size=15))
+def test_every_object_is_found_by_its_names_and_addresses_and_nothing_else_is(taken: list[Step]) -> None:
+    index = Index()
+    for step in taken:
+        take(index, step)
+    held = sorted(replay(taken).values(), key=lambda obj: (obj.namespace, obj.name))
+    services = [obj for obj in held if isinstance(obj, Service)]
+    slices = [obj for obj in held if isinstance(obj, EndpointSlice)]
+    imports = [obj for obj in held if isinstance(obj, ServiceImport)]
+    assert (index.services(), index.service_imports()) == (services, imports)
+    for namespace, name in itertools.product(NAMESPACES, NAMES):
+        here = [obj for obj in slices if obj.namespace == namespace]
+        assert index.service(namespace, name) == next(
+            (obj for obj in services if called(obj) == (namespace, name)), None
+        )
+        assert index.slices(namespace, name) == [obj for obj in here if obj.service == name]
+        assert index.imported_slices(namespace, name) == [obj for obj in here if obj.imported == name]
+        assert index.has_namespace(namespace) is (Namespace(namespace) in held)
+    for address in ADDRESSES:
+        assert index.services_at(address) == [called(obj) for obj in services if address in obj.cluster_ips]
+        assert index.services_exposed_at(address) == [called(obj) for obj in services if address in obj.external_ips]
+        assert index.pods_at(address) == [obj for obj in held if isinstance(obj, Pod) and address in obj.ips]
+        assert index.endpoints_at(address) == [
+            (obj.namespace, obj.service, endpoint)
+            for obj in slices
+            for endpoint in obj.endpoints
+            if obj.service and endpoint.address == address
+        ]
+
+
+@given(st.lists(steps, max_size=25))
+def test_a_change_retires_exactly_the_stamps_of_what_it_changes(taken: list[Step]) -> None:
     index = Index(clock=itertools.count(1_000_000).__next__)
-    for obj in first:
-        index.put(obj)
-    before = {key: (seen(index, key), index.stamp(key)) for key in KEYS}
-    changed_at = index.changed_at
-    take(index, step)
-    for key, (shown, stamp) in before.items():
-        assert stamp.alive is (seen(index, key) == shown), key
-        assert index.stamp(key).alive
-    assert (index.changed_at > changed_at) is not before[ZONE][1].alive
+    for step in taken:
+        before = {key: (seen(index, key), index.stamp(key)) for key in KEYS}
+        changed_at = index.changed_at
+        take(index, step)
+        for key, (shown, stamp) in before.items():
+            if seen(index, key) != shown:
+                assert not stamp.alive, key
+            elif not isinstance(step[1], list):  # a full list may pass through other states on its way
+                assert stamp.alive, key
+            assert index.stamp(key).alive
+        assert (index.changed_at > changed_at) is not before[ZONE][1].alive
 
 
 def test_the_same_object_again_changes_nothing() -> None:
@@ -198,11 +237,9 @@ def test_the_index_is_complete_once_every_kind_was_listed() -> None:
     index.put(Namespace("blue"))
     index.replace(EndpointSlice, [])
     index.replace(Namespace, [])
-    assert stamp.alive
-    assert not index.synced
+    assert (index.synced, stamp.alive) == (False, True)
     index.replace(Service, [])
-    assert not stamp.alive
-    assert index.synced
+    assert (index.synced, stamp.alive) == (True, False)
     later = index.stamp(SYNCED)
     index.replace(Service, [])
     assert later.alive

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +14,8 @@ from pydnsk8s.kube.documents import ManifestError
 from pydnsk8s.kube.index import Index
 from pydnsk8s.kube.manifests import Manifests
 from pydnsk8s.kube.objects import KINDS, Endpoint, EndpointSlice, Pod, Service
+
+from .until import until
 
 WEB = """\
 apiVersion: v1
@@ -36,12 +37,6 @@ endpoints: [{addresses: [198.51.100.1]}]
 ports: null
 """
 DB = WEB.replace("web", "db").replace("192.0.2.10", "192.0.2.11")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from pydnsk8s import codes, names, rdata
+from pydnsk8s import codes, names
 from pydnsk8s.configuration import configure
 from pydnsk8s.corefile import CorefileError, parse
 from pydnsk8s.keep import ALWAYS
 from pydnsk8s.message import NOBODY, Client, Query, Record, Reply
 from pydnsk8s.plugin import Plugin, Rest, ServerBlock
+from pydnsk8s.testing import text
 
 P = TypeVar("P", bound=Plugin)
 
 
-def block(text: str, keys: str = ".:0") -> ServerBlock:
+def block(directives: str, keys: str = ".:0") -> ServerBlock:
     """The one server block with these directives, set up but not started."""
-    return configure(parse(f"{keys} {{\n{text}\n}}\n")).blocks[0]
+    return configure(parse(f"{keys} {{\n{directives}\n}}\n")).blocks[0]
 
 
-def plugin(kind: type[P], text: str, keys: str = ".:0") -> P:
+def plugin(kind: type[P], directives: str, keys: str = ".:0") -> P:
     """The plugin of this class in such a block."""
-    found = block(text, keys).find(kind)
+    found = block(directives, keys).find(kind)
     assert found is not None
     return found
 
 
-def errors(text: str, keys: str = ".:0") -> str:
+def errors(directives: str, keys: str = ".:0") -> str:
     """What is wrong with such a block; empty if nothing is."""
     try:
-        block(text, keys)
+        block(directives, keys)
     except CorefileError as error:
         return str(error)
     return ""
@@ -53,11 +54,6 @@ ELSEWHERE = Reply(codes.NXDOMAIN, keep=ALWAYS, plugin="elsewhere")
 elsewhere = replying(ELSEWHERE)
 
 
-def text(record: Record) -> str:
-    """A record as ``name ttl TYPE data``."""
-    data = rdata.text(record.type, record.data, record.klass)
-    return f"{names.text(record.name)} {record.ttl} {codes.type_name(record.type)} {data}"
-
-
 def texts(records: tuple[Record, ...]) -> list[str]:
+    """Records as ``name ttl TYPE data``."""
     return [text(record) for record in records]

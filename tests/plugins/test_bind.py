@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 
-from pydnsk8s.plugins.bind import interfaces
+from pydnsk8s.listen import interfaces
 
 from .blocks import block, errors
 

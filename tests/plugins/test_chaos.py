@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from pydnsk8s import codes
+from pydnsk8s import codes, testing
 from pydnsk8s.message import Reply
 from pydnsk8s.plugins.chaos import Chaos
 from pydnsk8s.version import VERSION
@@ -21,7 +21,7 @@ async def ask(chaos: Chaos, name: str, type: str = "TXT") -> Reply:
 @pytest.mark.parametrize("name", ["version.bind", "version.server"])
 async def test_it_tells_the_version(name: str) -> None:
     reply = await ask(plugin(Chaos, 'chaos "v1 of 2"'), name)
-    assert texts(reply.answer) == [f'{name}. 0 TXT "v1 of 2"']
+    assert texts(reply.answer) == [f'{name}. 0 CH TXT "v1 of 2"']
     assert [record.klass for record in reply.answer] == [codes.CH]
     assert not reply.authoritative
     assert reply.keep.live
@@ -29,18 +29,18 @@ async def test_it_tells_the_version(name: str) -> None:
 
 async def test_the_version_is_our_own_unless_another_is_given() -> None:
     reply = await ask(plugin(Chaos, "chaos"), "version.bind")
-    assert texts(reply.answer) == [f'version.bind. 0 TXT "pydnsk8s-{VERSION}"']
+    assert texts(reply.answer) == [f'version.bind. 0 CH TXT "pydnsk8s-{VERSION}"']
 
 
 @pytest.mark.parametrize("name", ["hostname.bind", "id.server"])
 async def test_it_tells_the_host_name(name: str) -> None:
     reply = await ask(plugin(Chaos, "chaos"), name)
-    assert texts(reply.answer) == [f'{name}. 0 TXT "{socket.gethostname()}"']
+    assert texts(reply.answer) == [f'{name}. 0 CH TXT "{socket.gethostname()}"']
 
 
 async def test_the_authors_come_in_any_order_so_the_reply_is_never_kept() -> None:
     reply = await ask(plugin(Chaos, 'chaos v1 "A. Author" B'), "authors.bind")
-    assert set(texts(reply.answer)) == {'authors.bind. 0 TXT "A. Author"', 'authors.bind. 0 TXT "B"'}
+    assert set(texts(reply.answer)) == {'authors.bind. 0 CH TXT "A. Author"', 'authors.bind. 0 CH TXT "B"'}
     assert not reply.keep.alive
 
 
@@ -60,3 +60,10 @@ def test_it_lets_other_classes_into_the_chain_and_takes_no_options() -> None:
     assert block("chaos").any_class
     assert not block("whoami").any_class
     assert "takes no options" in errors("chaos v2 {\nunknown\n}")
+
+
+async def test_over_the_wire_other_classes_are_refused_without_it() -> None:
+    async with testing.serving(". {\nchaos v1\n}") as dns:
+        assert (await dns.ask("version.bind", "TXT", klass="CH")).answer == ['version.bind. 0 CH TXT "v1"']
+    async with testing.serving(". {\nwhoami\n}") as dns:
+        assert (await dns.ask("version.bind", "TXT", klass="CH")).rcode == "REFUSED"

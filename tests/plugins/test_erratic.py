@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydnsk8s import codes
+import pytest
+
+from pydnsk8s import codes, testing
 from pydnsk8s.message import Reply
 from pydnsk8s.plugins.erratic import Erratic
 
@@ -63,3 +65,13 @@ def test_amounts_have_defaults_and_bounds() -> None:
     assert "expected: drop [AMOUNT]" in errors("erratic {\ndrop 1 2\n}")
     assert "unknown option 'dorp'" in errors("erratic {\ndorp 2\n}")
     assert "expected: erratic" in errors("erratic 2")
+
+
+async def test_over_the_wire_a_dropped_query_gets_nothing_and_a_truncated_reply_says_so() -> None:
+    async with testing.serving(". {\nerratic {\ndrop 2\ntruncate 3\n}\n}") as dns:
+        for turn in range(6):
+            if turn % 2 == 0:
+                with pytest.raises(TimeoutError):
+                    await dns.ask("example.org")
+            else:
+                assert ("tc" in (await dns.ask("example.org")).flags) == (turn % 3 == 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pydnsk8s import codes
+from pydnsk8s import codes, testing
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugins.header import Header
 
@@ -73,3 +73,9 @@ def test_a_rule_that_cannot_be_is_an_error(option: str, message: str) -> None:
 
 def test_it_takes_no_arguments() -> None:
     assert "expected: header { ... }" in errors("header aa")
+
+
+async def test_over_the_wire_a_reply_has_the_flags_it_was_given() -> None:
+    async with testing.serving(". {\nheader {\nresponse set ra\nresponse clear aa\n}\nwhoami\n}") as dns:
+        assert (await dns.ask("example.org")).flags == {"qr", "rd", "ra"}
+        assert (await dns.ask("example.org", flags=0)).flags == {"qr", "ra"}

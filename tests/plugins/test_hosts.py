@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 import tempfile
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pydnsk8s import codes, names
+from pydnsk8s import codes, names, testing
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugins.hosts import _ENTRIES, _READ, Hosts
 from pydnsk8s.plugins.hosts.table import packed
@@ -42,6 +43,13 @@ async def hosts(tmp_path: Path, text: str = FILE, options: str = "", keys: str =
 
 async def ask(found: Hosts, name: str, type: str = "A") -> Reply:
     return await found.answer(query(name, type), elsewhere)
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """What is logged, whether or not the process log has been set up by another test."""
+    monkeypatch.setattr(logging.getLogger("pydnsk8s"), "propagate", True)
+    return caplog
 
 
 @pytest.mark.parametrize(
@@ -140,28 +148,30 @@ async def test_lines_of_the_corefile_follow_those_of_the_file_without_repeating_
     assert [names.text(record.data) for record in reverse.answer] == ["example.org.", "example.com."]
 
 
-async def test_lines_of_the_corefile_are_served_when_there_is_no_file(caplog: pytest.LogCaptureFixture) -> None:
+async def test_lines_of_the_corefile_are_served_when_there_is_no_file(logged: pytest.LogCaptureFixture) -> None:
     found = plugin(Hosts, f"hosts {MISSING} {{\n192.0.2.1 example.org\nreload 0\n}}")
     await found.start()
     assert texts((await ask(found, "example.org.")).answer) == ["example.org. 3600 A 192.0.2.1"]
-    assert f"cannot read {MISSING}" in caplog.text
+    assert f"cannot read {MISSING}" in logged.text
 
 
-async def test_faulty_lines_are_passed_over_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_faulty_lines_are_passed_over_and_named(tmp_path: Path, logged: pytest.LogCaptureFixture) -> None:
     found = await hosts(tmp_path, "192.0.2 loki\n321.321.321.321\n192.0.2.1 a..b c.example.org\n192.0.2.2 example.org")
     assert len((await ask(found, "example.org")).answer) == 1
     for line in (1, 2, 3):
-        assert f"{found.path}:{line}: " in caplog.text
+        assert f"{found.path}:{line}: " in logged.text
 
 
-async def test_a_file_of_faults_is_not_repeated_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_file_of_faults_is_not_repeated_in_the_log(tmp_path: Path, logged: pytest.LogCaptureFixture) -> None:
     await hosts(tmp_path, "nonsense\n" * 500)
-    assert len(caplog.records) < 20
-    assert "490 more lines are faulty" in caplog.text
+    assert len(logged.records) < 20
+    assert "490 more lines are faulty" in logged.text
 
 
-async def test_any_bytes_make_a_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "hosts").write_bytes(b"\xef\xbb\xbf192.0.2.1 example.org\r\n\xff\xfe\0 \x85\n192.0.2.2 \xe4.example.org")
+async def test_any_bytes_make_a_table(tmp_path: Path) -> None:
+    (tmp_path / "hosts").write_bytes(
+        b"\xef\xbb\xbf192.0.2.1 example.org\r\n\xff\xfe\0 \x85\n192.0.2.2 \xe4.example.org"
+    )
     found = plugin(Hosts, f"hosts {tmp_path}/hosts {{\nreload 0\n}}")
     await found.start()
     assert len((await ask(found, "example.org")).answer) == 1
@@ -170,7 +180,7 @@ async def test_any_bytes_make_a_table(tmp_path: Path, caplog: pytest.LogCaptureF
 def write(path: Path, text: str, ticks: itertools.count[int] = itertools.count(1)) -> None:
     """Replace a file's text and make sure that its time differs."""
     path.write_text(text)
-    os.utime(path, (next(ticks), 0))
+    os.utime(path, (0, next(ticks)))
 
 
 async def test_a_changed_file_ends_every_reply_of_the_old_one(tmp_path: Path) -> None:
@@ -191,13 +201,13 @@ async def test_an_unchanged_file_changes_nothing(tmp_path: Path) -> None:
     assert reply.keep.alive
 
 
-async def test_a_file_that_vanishes_leaves_its_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_file_that_vanishes_leaves_its_names(tmp_path: Path, logged: pytest.LogCaptureFixture) -> None:
     found = await hosts(tmp_path)
     found.path.unlink()
     await found.refresh()
     await found.refresh()
     assert len((await ask(found, "example.org")).answer) == 1
-    assert caplog.text.count("cannot read") == 1
+    assert logged.text.count("cannot read") == 1
     write(found.path, "")
     await found.refresh()
     assert (await ask(found, "example.org")).rcode == codes.SERVFAIL
@@ -207,7 +217,7 @@ async def test_the_file_is_watched_until_the_plugin_stops(tmp_path: Path) -> Non
     found = await hosts(tmp_path, options="reload 1ms")
     try:
         write(found.path, "192.0.2.99 late.example.org")
-        while (await ask(found, "late.example.org")).rcode == codes.SERVFAIL:
+        while (await ask(found, "late.example.org")).rcode == codes.SERVFAIL:  # noqa: ASYNC110 - no event tells of it
             await asyncio.sleep(0.001)
     finally:
         await found.stop()
@@ -309,4 +319,19 @@ async def test_every_entry_of_the_file_is_found_both_ways(table: list[tuple[str,
             type = "AAAA" if ":" in address else "A"
             assert f"{name}. 3600 {type} {address}" in texts((await ask(found, name, type)).answer)
             reverse = names.text(names.reverse(packed(address)))
-            assert (f"{reverse} 3600 PTR {name}." in texts((await ask(found, reverse, "PTR")).answer)) == ("*" not in name)
+            assert (f"{reverse} 3600 PTR {name}." in texts((await ask(found, reverse, "PTR")).answer)) == (
+                "*" not in name
+            )
+
+
+async def test_over_the_wire_replies_are_replayed_until_the_file_changes(tmp_path: Path) -> None:
+    path = tmp_path / "hosts"
+    write(path, "192.0.2.1 example.org")
+    async with testing.serving(f". {{\nhosts {path} {{\nreload 0\n}}\n}}") as dns:
+        answers = [await dns.ask("eXample.Org") for _ in range(3)]
+        assert answers[-1].replayed
+        assert {tuple(answer.answer) for answer in answers} == {tuple(answers[0].answer)}
+        assert b"\7eXample\3Org" in answers[-1].wire
+        write(path, "192.0.2.2 example.org")
+        await next(found for found in dns.plugins if isinstance(found, Hosts)).refresh()
+        assert (await dns.ask("example.org")).answer == ["example.org. 3600 A 192.0.2.2"]

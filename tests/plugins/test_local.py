@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pydnsk8s import codes
+from pydnsk8s import codes, testing
 from pydnsk8s.keep import ALWAYS
 from pydnsk8s.message import Reply
 from pydnsk8s.plugins.local import Local
@@ -92,3 +92,11 @@ def test_it_takes_no_arguments_and_one_option() -> None:
     assert "one of on, off, found 'maybe'" in errors("local {\nlocalhost_prefix maybe\n}")
     assert "expected: localhost_prefix on|off" in errors("local {\nlocalhost_prefix\n}")
     assert "unknown option 'foo'" in errors("local {\nfoo\n}")
+
+
+async def test_over_the_wire_a_replayed_reply_is_the_same() -> None:
+    async with testing.serving(". {\nlocal\n}") as dns:
+        answers = [await dns.ask("LocalHost", "AAAA") for _ in range(3)]
+        assert answers[-1].replayed
+        assert {answer.wire for answer in answers} == {answers[0].wire}
+        assert "aa" not in answers[0].flags

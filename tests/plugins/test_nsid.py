@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from pydnsk8s import codes
+from pydnsk8s import codes, testing
 from pydnsk8s.message import Edns
 from pydnsk8s.plugins.nsid import Nsid
 
@@ -47,3 +47,12 @@ def test_it_is_used_once_and_short() -> None:
     assert "only be used once" in errors("nsid a\nnsid b")
     assert "at most 255 octets, found 256" in errors(f"nsid {'a' * 256}")
     assert "takes no options" in errors("nsid a {\nfoo\n}")
+
+
+async def test_over_the_wire_only_who_asks_gets_it_before_and_after_replies_are_kept() -> None:
+    asking = Edns(options=((codes.OPTION_NSID, b""),))
+    async with testing.serving(". {\nnsid ns1\nlocal\n}") as dns:
+        for _ in range(3):
+            assert (await dns.ask("localhost", edns=asking)).options == ((codes.OPTION_NSID, b"ns1"),)
+            assert (await dns.ask("localhost", edns=Edns())).options == ()
+            assert not (await dns.ask("localhost")).edns

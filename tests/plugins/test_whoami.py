@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydnsk8s import codes, names
+from pydnsk8s import codes, names, testing
 from pydnsk8s.message import Client
 from pydnsk8s.plugins.whoami import Whoami
 
@@ -49,3 +49,13 @@ async def test_nothing_is_kept_since_the_next_client_is_another() -> None:
 def test_it_takes_neither_arguments_nor_options() -> None:
     assert "expected: whoami" in errors("whoami example.org")
     assert "takes no options" in errors("whoami {\nfoo\n}")
+
+
+async def test_over_the_wire_each_client_learns_its_own_address() -> None:
+    async with testing.serving(". {\nwhoami\n}") as dns:
+        for client, transport in (("192.0.2.1", False), ("192.0.2.2", True)):
+            answer = await dns.ask("Example.ORG", client=client, tcp=transport)
+            protocol = "tcp" if transport else "udp"
+            assert answer.additional[0].lower() == f"example.org. 0 a {client}"
+            assert answer.additional[1].startswith(f"_{protocol}.")
+            assert b"\7Example\3ORG" in answer.wire

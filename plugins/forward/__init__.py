@@ -1,0 +1,201 @@
+"""forward - has other servers answer, and passes their replies on."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Self
+
+from pydnsk8s import codes, log, metrics, names, wire
+from pydnsk8s.corefile import Directive
+from pydnsk8s.keep import NEVER
+from pydnsk8s.message import Edns, Query, Reply
+from pydnsk8s.plugin import Plugin, Rest, ServerBlock, StartError
+from pydnsk8s.plugins.forward import policy
+from pydnsk8s.plugins.forward.rules import MOST, Rules, read
+from pydnsk8s.upstream import Address, Message, Unanswered, Upstream, resolve
+
+_log = log.plugin("forward")
+_PATIENCE = 5.0  # seconds for all attempts together
+_PAUSE = 0.02  # seconds before upstreams that all refused at once are tried again
+_FLAGS = 0x7800 | codes.RD | codes.AD | codes.CD
+# RFC 7873 section 5.4 and RFC 7828 section 3.2.1: these belong to the connection between client and us.
+_HOP_BY_HOP = frozenset((codes.OPTION_COOKIE, codes.OPTION_KEEPALIVE))
+
+_BROKEN = metrics.counter(
+    "coredns_forward_healthcheck_broken_total", "Queries sent although every upstream was down."
+).labels()
+_REJECTED = metrics.counter(
+    "coredns_forward_max_concurrent_rejects_total", "Queries refused because too many were waiting."
+).labels()
+
+
+class Forward(Plugin):
+    """Asks upstreams for the names in its zone; what they say is passed on as they said it."""
+
+    name = "forward"
+
+    def __init__(self, rules: Rules, block: ServerBlock) -> None:
+        self.rules = rules
+        self.upstreams: tuple[Upstream, ...] = ()
+        self._block = block
+        self._order = policy.named(rules.policy)
+        self._waiting = 0
+        self._attempts: float = 0
+        self._followers: tuple[Forward, ...] = ()
+        self._bequeathed = False
+
+    @classmethod
+    def setup(cls, directive: Directive, block: ServerBlock) -> Self:
+        rules = read(directive, block)
+        block.any_class = True
+        return cls(rules, block)
+
+    def inherit(self, old: Self) -> bool:
+        # Certificates are read anew, and a resolv.conf may name other servers than before.
+        if old._bequeathed or self.rules.terms.contexts or self.rules.targets != old.rules.targets:
+            return False
+        old._bequeathed = True
+        self.upstreams = old.upstreams
+        return True
+
+    async def start(self) -> None:
+        if not self.upstreams:
+            self.upstreams = tuple([self._upstream(address) for address in await self._addresses()])
+        attempts = self.rules.attempts
+        self._attempts = 2 * len(self.upstreams) if attempts is None else attempts or math.inf
+        self._followers = self._find_followers()
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(upstream.stop() for upstream in self.upstreams))
+
+    async def _addresses(self) -> list[Address]:
+        found: list[Address] = []
+        for target in self.rules.targets:
+            if isinstance(target, Address):
+                found.append(target)
+                continue
+            try:
+                found += [target.at(address) for address in await resolve(target.name, self.rules.resolvers)]
+            except Unanswered as error:
+                raise StartError(f"plugin/forward: cannot look up {target.name}: {error}") from None
+        if len(found) > MOST:
+            raise StartError(f"plugin/forward: expected at most {MOST} upstreams, found {len(found)}")
+        return found
+
+    def _upstream(self, address: Address) -> Upstream:
+        terms = self.rules.terms
+        if terms.source and (":" in terms.source) != (":" in address.host):
+            _log.warning("source_address %s is not used for %s: one is IPv4, the other IPv6", terms.source, address)
+            terms = replace(terms, source="")
+        return Upstream(address, terms)
+
+    def _find_followers(self) -> tuple[Forward, ...]:
+        """The forward plugins directly behind this one in its block."""
+        plugins = self._block.plugins
+        found: list[Forward] = []
+        for plugin in plugins[plugins.index(self) + 1 :] if self in plugins else ():
+            if not isinstance(plugin, Forward):
+                break
+            found.append(plugin)
+        return tuple(found)
+
+    def takes(self, name: bytes) -> bool:
+        """Whether this plugin forwards queries for the name."""
+        zone = self.rules.zone
+        if zone != names.ROOT and not names.is_under(name, zone):
+            return False
+        return name == zone or not any(names.is_under(name, other) for other in self.rules.excepted)
+
+    async def answer(self, query: Query, rest: Rest) -> Reply:
+        if not self.takes(query.name):
+            return await rest(query)
+        most = self.rules.concurrent
+        if most and self._waiting >= most:
+            _REJECTED.add(1)
+            return _no_answer(codes.REFUSED, f"{most} queries are waiting for an upstream already (max_concurrent)")
+        self._waiting += 1
+        try:
+            reply = await self._ask(query)
+        finally:
+            self._waiting -= 1
+        if self._hands_on(reply) and any(follower.takes(query.name) for follower in self._followers):
+            return (await rest(query)).under(NEVER)
+        return reply
+
+    def _hands_on(self, reply: Reply) -> bool:
+        if reply.rcode in self.rules.next_rcodes:
+            return True
+        return self.rules.next_on_nodata and reply.rcode == codes.NOERROR and not (reply.answer or reply.truncated)
+
+    async def _ask(self, query: Query) -> Reply:
+        """Try one upstream after the other until one has a good answer."""
+        message = _message(query, self._block.limit)
+        loop = asyncio.get_running_loop()
+        timeout = self.rules.terms.read_timeout
+        end = loop.time() + max(_PATIENCE, timeout)
+        attempts, failure = 0, ""
+        while candidates := self._candidates():
+            reply: Reply | None = None
+            for upstream in candidates:
+                left = end - loop.time()
+                if attempts >= self._attempts or left <= 0:
+                    return reply or _no_answer(codes.SERVFAIL, failure)
+                attempts += 1
+                query.labels["forward/upstream"] = upstream.__str__
+                try:
+                    reply = await self._ask_one(upstream, message, query, min(timeout, left))
+                except Unanswered as error:
+                    upstream.health.doubt()
+                    failure = f"{upstream}: {error}"
+                except wire.FormError as error:
+                    failure = f"{upstream}: malformed reply: {error}"
+                else:
+                    if reply.rcode not in self.rules.failover:
+                        return reply
+            if reply is not None:
+                return reply
+            if attempts < self._attempts:
+                await asyncio.sleep(_PAUSE)
+        return _no_answer(codes.SERVFAIL, failure or "every upstream is down")
+
+    def _candidates(self) -> Sequence[Upstream]:
+        """The upstreams in the order to try them: those that failed last, those that are down not at all."""
+        order = self._order(self.upstreams)
+        if not any(upstream.health.doubtful for upstream in order):
+            return order
+        standing = [upstream for upstream in order if not upstream.health.down]
+        if standing:
+            return sorted(standing, key=lambda upstream: upstream.health.doubtful)
+        if self.rules.fail_fast:
+            return ()
+        # More likely the checks are wrong than everything is down: try as if all were well.
+        _BROKEN.add(1)
+        return order
+
+    async def _ask_one(self, upstream: Upstream, message: Message, query: Query, seconds: float) -> Reply:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        stream = query.client.transport != "udp" and not self.rules.prefer_udp
+        packet = await upstream.ask(message, seconds, stream=stream)
+        if self.rules.prefer_udp and packet[2] & codes.TC >> 8 and not upstream.terms.stream:
+            packet = await upstream.ask(message, seconds, stream=True)
+        bare = len(packet) == 12
+        reply = _no_answer(packet[3] & 15) if bare else wire.forwarded(packet)
+        upstream.took(loop.time() - began, reply.rcode)
+        return reply
+
+
+def _message(query: Query, limit: int) -> Message:
+    """What is sent for a query: its question as the client spelled it, its flags and its EDNS."""
+    edns = query.edns
+    if edns is not None:
+        options = tuple(option for option in edns.options if option[0] not in _HOP_BY_HOP)
+        edns = Edns(max(512, min(edns.size, limit)), edns.do, 0, options)
+    return Message.ask(query.question, query.type, klass=query.klass, flags=query.flags & _FLAGS, edns=edns)
+
+
+def _no_answer(rcode: int, error: str = "") -> Reply:
+    return Reply(rcode, authoritative=False, plugin="forward", error=error)

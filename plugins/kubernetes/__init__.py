@@ -1,0 +1,288 @@
+"""kubernetes - answers for a cluster's services, endpoints and pods from its objects in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Self
+
+from pydnsk8s import codes, log, names
+from pydnsk8s.corefile import Directive
+from pydnsk8s.keep import Keep
+from pydnsk8s.kube.access import Access, AccessError
+from pydnsk8s.kube.api import Api
+from pydnsk8s.kube.documents import ManifestError
+from pydnsk8s.kube.index import SYNCED, ZONE, Index, Key
+from pydnsk8s.kube.manifests import Manifests
+from pydnsk8s.kube.objects import EndpointSlice, Kind, Namespace, Pod, Service, ServiceImport
+from pydnsk8s.kube.source import Source
+from pydnsk8s.message import Labels, Query, Record, Reply
+from pydnsk8s.plugin import Plugin, Rest, ServerBlock, StartError
+from pydnsk8s.plugins.kubernetes import records
+from pydnsk8s.plugins.kubernetes.finding import Found, endpoint_name, find
+from pydnsk8s.plugins.kubernetes.labels import labels_of
+from pydnsk8s.plugins.kubernetes.name import Asked, Part, pod_address, take_apart
+from pydnsk8s.plugins.kubernetes.options import Options, is_reverse, read
+from pydnsk8s.plugins.kubernetes.servers import name_servers
+
+_log = log.plugin("kubernetes")
+_VERSION = b"1.1.0"  # of the Kubernetes DNS specification
+_VERSION_TTL = 28_800
+
+
+class Kubernetes(Plugin):
+    """Answers from an index that lists and watches fill; every reply is kept until what it was read from changes."""
+
+    name = "kubernetes"
+    once = True
+
+    def __init__(self, options: Options, block: ServerBlock) -> None:
+        self.options = options
+        self.index = Index(_kinds(options))
+        self._block = block
+        self._source: Source | None = None
+
+    @classmethod
+    def setup(cls, directive: Directive, block: ServerBlock) -> Self:
+        return cls(read(directive, block), block)
+
+    def inherit(self, old: Self) -> bool:
+        """Go on with the index and the watches there are."""
+        self.index, self._source = old.index, old._source
+        return self._source is not None
+
+    async def start(self) -> None:
+        if self._source is None:
+            try:
+                self._source = self._open()
+                await self._source.start(self.index)
+            except (AccessError, ManifestError) as error:
+                raise StartError(f"plugin/kubernetes: {error}") from error
+        await self._wait()
+
+    async def stop(self) -> None:
+        if self._source is not None:
+            await self._source.stop()
+
+    def ready(self) -> bool:
+        return self.index.synced
+
+    def labels(self, query: Query) -> Labels:
+        """Metadata about the name asked for, and about the pod that asks."""
+        zone = names.closest(query.name, self.options.zones)
+        if zone is None:
+            return {}
+        return labels_of(query, None if is_reverse(zone) else self._asked(query, zone), self.index)
+
+    async def answer(self, query: Query, rest: Rest) -> Reply:
+        zone = names.closest(query.name, self.options.zones)
+        if zone is None:
+            return await rest(query)
+        if query.type in (codes.AXFR, codes.IXFR):
+            # Whoever may have the whole zone is for `transfer` to say.
+            return Reply(codes.REFUSED, authoritative=False, plugin=self.name)
+        if not self.index.synced:
+            # Neither a false NXDOMAIN nor a cluster's name sent to somebody else's server.
+            soa = records.soa(zone, self.options.ttl, self.index.changed_at)
+            return Reply(codes.SERVFAIL, authority=(soa,), plugin=self.name, error="the cluster is not known yet")
+        if is_reverse(zone):
+            return await self._answer_reverse(query, zone, rest)
+        return await self._answer_forward(query, zone, rest)
+
+    async def _answer_forward(self, query: Query, zone: bytes, rest: Rest) -> Reply:
+        asked = self._asked(query, zone)
+        match asked.part:
+            case Part.SERVICE:
+                return await self._answer_service(query, zone, asked, rest)
+            case Part.POD:
+                return await self._answer_pod(query, zone, asked, rest)
+            case Part.APEX:
+                return self._answer_apex(query, zone)
+            case Part.SERVER:
+                addresses = [record for _, held in self._servers(zone) for record in held]
+                return self._data(query, zone, records.renamed(addresses, query), self._keep(ZONE))
+            case Part.VERSION:
+                version = Record(query.name, codes.TXT, _VERSION_TTL, bytes((len(_VERSION),)) + _VERSION)
+                return self._data(query, zone, (version,), self._keep())
+            case Part.BRANCH:
+                return self._data(query, zone, (), self._keep())
+            case Part.NAMESPACE:
+                exists = self._exposes(asked.namespace)
+            case Part.POD_NAMESPACE:
+                exists = self.options.pods != "disabled" and self._exposes(asked.namespace)
+            case _:
+                return await self._nothing(query, zone, self._keep(), rest)
+        keep = self._keep(("namespace", asked.namespace))
+        return self._data(query, zone, (), keep) if exists else await self._nothing(query, zone, keep, rest)
+
+    async def _answer_service(self, query: Query, zone: bytes, asked: Asked, rest: Rest) -> Reply:
+        if not self._exposes(asked.namespace):
+            return await self._nothing(query, zone, self._keep(("namespace", asked.namespace)), rest)
+        keep = self._keep(("service", asked.namespace, asked.service))
+        found = find(self.index, self.options, asked, multicluster=zone in self.options.multicluster)
+        if found is None:
+            return await self._nothing(query, zone, keep, rest)
+        if found.alias:
+            return await self._follow(query, zone, found, keep)
+        if query.type == codes.SRV:
+            return self._services(query, zone, asked, found, keep)
+        return self._data(query, zone, records.addresses(query, found.entries, self.options.ttl), keep)
+
+    def _services(self, query: Query, zone: bytes, asked: Asked, found: Found, keep: Keep) -> Reply:
+        suffix = names.join(asked.namespace.encode("latin-1"), b"svc", to=zone)
+        answer, additional = records.services(query, found.entries, suffix, self.options.ttl)
+        return self._data(query, zone, answer, keep, additional)
+
+    async def _follow(self, query: Query, zone: bytes, found: Found, keep: Keep) -> Reply:
+        """The reply for an ExternalName service: its CNAME and, for who wants data, what that name has."""
+        try:
+            target = names.parse(found.alias)
+        except ValueError as error:
+            return self._data(query, zone, (), keep).with_(error=f"externalName: {error}")
+        if target == query.name or query.type not in (codes.A, codes.AAAA, codes.CNAME, codes.TXT):
+            return self._data(query, zone, (), keep)
+        alias = Record(query.name, codes.CNAME, self.options.ttl, target)
+        if query.type == codes.CNAME:
+            return Reply(answer=(alias,), keep=keep, plugin=self.name)
+        reached = await query.lookup(target, query.type)
+        # RFC 1034 section 4.3.2: what could not be found behind the alias does not take the alias away.
+        chain = dict.fromkeys((alias, *(reached.answer if reached.rcode == codes.NOERROR else ())))
+        return Reply(
+            answer=tuple(chain),
+            keep=keep & reached.keep,
+            plugin=self.name,
+            truncated=reached.truncated,
+            tallies=reached.tallies,
+        )
+
+    async def _answer_pod(self, query: Query, zone: bytes, asked: Asked, rest: Rest) -> Reply:
+        keys: list[Key] = [("namespace", asked.namespace)]
+        address = _packed(pod_address(asked.pod))
+        exists = self.options.pods != "disabled" and address is not None and self._exposes(asked.namespace)
+        if self.options.pods == "verified" and address is not None:
+            keys.append(("ip", address))
+            exists = exists and any(pod.namespace == asked.namespace for pod in self.index.pods_at(address))
+        if not exists or address is None:
+            return await self._nothing(query, zone, self._keep(*keys), rest)
+        kind = codes.A if len(address) == 4 else codes.AAAA
+        return self._data(query, zone, (Record(query.name, kind, self.options.ttl, address),), self._keep(*keys))
+
+    async def _answer_reverse(self, query: Query, zone: bytes, rest: Rest) -> Reply:
+        if query.name == zone:
+            return self._answer_apex(query, zone)
+        address = names.address(query.name)
+        if address is None:
+            keep = self._keep(("below", query.name))
+            # RFC 8020 section 2: a name with others below it exists.
+            exists = self.index.has_addresses_below(query.name)
+            return self._data(query, zone, (), keep) if exists else await self._nothing(query, zone, keep, rest)
+        keep = self._keep(("ip", address))
+        targets = list(self._names_of(address))
+        if not targets:
+            return await self._nothing(query, zone, keep, rest)
+        pointers = [Record(query.name, codes.PTR, self.options.ttl, target) for target in dict.fromkeys(targets)]
+        return self._data(query, zone, pointers, keep)
+
+    def _names_of(self, address: bytes) -> list[bytes]:
+        """What a reverse lookup shows: the one service with this address, else every endpoint there."""
+        suffix = self.options.primary
+        for namespace, name in self.index.services_at(address):
+            if self._exposes(namespace):
+                return [names.join(name.encode(), namespace.encode(), b"svc", to=suffix)]
+        found = []
+        for namespace, name, endpoint in self.index.endpoints_at(address):
+            if self._exposes(namespace):
+                label = endpoint_name(endpoint, pod_names=self.options.pod_names)
+                found.append(names.join(label.encode(), name.encode(), namespace.encode(), b"svc", to=suffix))
+        return found
+
+    def _answer_apex(self, query: Query, zone: bytes) -> Reply:
+        keep = self._keep(ZONE)
+        if query.type == codes.SOA:
+            return self._data(query, zone, (records.soa(zone, self.options.ttl, self.index.changed_at),), keep)
+        if query.type == codes.NS:
+            servers = self._servers(zone)
+            answer = [Record(zone, codes.NS, self.options.ttl, name) for name, _ in servers]
+            return self._data(query, zone, answer, keep, [record for _, held in servers for record in held])
+        return self._data(query, zone, (), keep)
+
+    def _servers(self, zone: bytes) -> list[tuple[bytes, list[Record]]]:
+        return name_servers(self.index, self.options, zone, self._block)
+
+    def _data(
+        self,
+        query: Query,
+        zone: bytes,
+        answer: list[Record] | tuple[Record, ...],
+        keep: Keep,
+        additional: list[Record] | tuple[Record, ...] = (),
+    ) -> Reply:
+        """The reply for a name that exists: its records of the type asked for, or the SOA if there are none."""
+        fitting = tuple(record for record in answer if record.type == query.type)
+        if fitting:
+            return Reply(answer=fitting, additional=additional, keep=keep, plugin=self.name)
+        # RFC 2308 section 2.2: NODATA shows the SOA.
+        soa = records.soa(zone, self.options.ttl, self.index.changed_at)
+        return Reply(authority=(soa,), keep=keep, plugin=self.name)
+
+    async def _nothing(self, query: Query, zone: bytes, keep: Keep, rest: Rest) -> Reply:
+        """The reply for a name that does not exist here: NXDOMAIN, or what the rest of the chain knows of it."""
+        if self.options.fall.through(query.name):
+            return (await rest(query)).under(keep)
+        soa = records.soa(zone, self.options.ttl, self.index.changed_at)
+        return Reply(codes.NXDOMAIN, authority=(soa,), keep=keep, plugin=self.name)
+
+    def _asked(self, query: Query, zone: bytes) -> Asked:
+        labels = names.labels(query.name[: len(query.name) - len(zone)] + names.ROOT)
+        return take_apart(labels, multicluster=zone in self.options.multicluster, zonal=self.options.zonal)
+
+    def _exposes(self, namespace: str) -> bool:
+        shown = not self.options.namespaces or namespace in self.options.namespaces
+        return shown and self.index.has_namespace(namespace)
+
+    def _keep(self, *keys: Key) -> Keep:
+        return Keep(stamps=frozenset(self.index.stamp(key) for key in keys or (SYNCED,)))
+
+    def _open(self) -> Source:
+        options, kinds = self.options, _kinds(self.options)
+        if options.manifests:
+            return Manifests(options.manifests, kinds)
+        if options.kubeconfig is not None:
+            access = Access.kubeconfig(options.kubeconfig, options.context)
+        elif options.endpoint:
+            access = Access.endpoint(options.endpoint, *(str(file) if file else None for file in options.certificates))
+        else:
+            access = Access.in_cluster()
+        return Api(access, kinds, labels=options.labels, namespace_labels=options.namespace_labels)
+
+    async def _wait(self) -> None:
+        """Hold the start up until the cluster is known, for so long as the options allow."""
+        deadline = asyncio.get_running_loop().time() + self.options.startup_timeout
+        told = 0.0
+        while not self.index.synced:
+            now = asyncio.get_running_loop().time()
+            if now >= deadline:
+                _log.warning("starting server with unsynced Kubernetes API")
+                return
+            if now - told >= 0.5:
+                _log.info("waiting for Kubernetes API before starting server")
+                told = now
+            await asyncio.sleep(0.02)
+
+
+def _kinds(options: Options) -> tuple[Kind, ...]:
+    kinds: tuple[Kind, ...] = (Namespace, Service)
+    if options.endpoints:
+        kinds += (EndpointSlice,)
+    if options.pods == "verified":
+        kinds += (Pod,)
+    if options.multicluster:
+        kinds += (ServiceImport,)
+    return kinds
+
+
+def _packed(text: str) -> bytes | None:
+    try:
+        return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+    except (OSError, ValueError):
+        return None

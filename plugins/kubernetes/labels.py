@@ -1,0 +1,41 @@
+"""The metadata that ``kubernetes`` gives: about the name asked for, and about the pod that asks."""
+
+from __future__ import annotations
+
+from pydnsk8s.kube.index import Index
+from pydnsk8s.message import Labels, Query
+from pydnsk8s.plugins.kubernetes.name import Asked, Part
+
+
+def labels_of(query: Query, asked: Asked | None, index: Index) -> Labels:
+    """The labels for a query; ``asked`` is None for a reverse name."""
+    return {**_of_name(asked), **_of_client(query, index)}
+
+
+def _of_name(asked: Asked | None) -> Labels:
+    if asked is None:
+        return {}
+    if asked.part is Part.NOTHING:
+        return {"kubernetes/parse-error": lambda: "invalid query name"}
+    kind = "pod" if asked.part in (Part.POD, Part.POD_NAMESPACE) else "svc" if asked.service else ""
+    values = {
+        "endpoint": asked.endpoint or asked.pod,
+        "kind": kind,
+        "namespace": asked.namespace,
+        "port-name": asked.port,
+        "protocol": asked.protocol,
+        "service": asked.service,
+        "cluster": asked.cluster,
+        "zone": asked.topology,
+    }
+    return {f"kubernetes/{name}": lambda value=value: value for name, value in values.items() if value}  # type: ignore[misc]
+
+
+def _of_client(query: Query, index: Index) -> Labels:
+    pods = index.pods_at(query.client.address)
+    if not pods:
+        return {}
+    pod = pods[0]
+    values = {"client-namespace": pod.namespace, "client-pod-name": pod.name}
+    values |= {f"client-label/{name}": value for name, value in pod.labels}
+    return {f"kubernetes/{name}": lambda value=value: value for name, value in values.items()}  # type: ignore[misc]

@@ -1,0 +1,102 @@
+"""What a name in a cluster's zone asks for, by the grammar of the Kubernetes DNS specification."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import NamedTuple
+
+
+class Part(Enum):
+    """The kinds of names there are."""
+
+    APEX = auto()
+    """The zone itself."""
+    BRANCH = auto()
+    """A name that only has others below it: ``svc``, ``pod`` and ``dns``."""
+    VERSION = auto()
+    """``dns-version``, the specification's version."""
+    SERVER = auto()
+    """``ns.dns``, the name servers' addresses."""
+    NAMESPACE = auto()
+    """A namespace below ``svc``."""
+    POD_NAMESPACE = auto()
+    """A namespace below ``pod``."""
+    POD = auto()
+    """A pod by its address in dashes."""
+    SERVICE = auto()
+    """A service, or something of a service."""
+    NOTHING = auto()
+    """No name of the grammar."""
+
+
+class Asked(NamedTuple):
+    """A name taken apart; what it does not mention is empty."""
+
+    part: Part
+    namespace: str = ""
+    service: str = ""
+    endpoint: str = ""
+    cluster: str = ""
+    port: str = ""
+    """A port's name; ``*`` for a bare underscore, which takes any."""
+    protocol: str = ""
+    topology: str = ""
+    """The topology zone of a ``_zone`` name."""
+    pinned: bool = False
+    """Whether only that topology zone will do."""
+    pod: str = ""
+
+
+NOTHING = Asked(Part.NOTHING)
+_ZONAL = ("pin", "prefer")
+
+
+def take_apart(labels: tuple[bytes, ...], *, multicluster: bool = False, zonal: bool = False) -> Asked:
+    """Read the labels left of the zone, in lower case."""
+    # Labels of other octets than ASCII name nothing in Kubernetes, but must not collide with what does.
+    words = tuple(label.decode("latin-1") for label in labels)
+    match words:
+        case ():
+            return Asked(Part.APEX)
+        case ("svc",) | ("pod",) | ("dns",):
+            return Asked(Part.BRANCH)
+        case ("dns-version",):
+            return Asked(Part.VERSION)
+        case ("ns", "dns"):
+            return Asked(Part.SERVER)
+        case (namespace, "svc"):
+            return Asked(Part.NAMESPACE, namespace)
+        case (namespace, "pod"):
+            return Asked(Part.POD_NAMESPACE, namespace)
+        case (pod, namespace, "pod"):
+            return Asked(Part.POD, namespace, pod=pod)
+        case (*left, service, namespace, "svc"):
+            return _of_service(left, Asked(Part.SERVICE, namespace, service), multicluster=multicluster, zonal=zonal)
+    return NOTHING
+
+
+def _of_service(left: list[str], service: Asked, *, multicluster: bool, zonal: bool) -> Asked:
+    match left:
+        case []:
+            return service
+        case [endpoint]:
+            return service._replace(endpoint=endpoint)
+        case [endpoint, cluster] if multicluster and not (endpoint.startswith("_") or cluster.startswith("_")):
+            return service._replace(endpoint=endpoint, cluster=cluster)
+        case [port, protocol]:
+            return service._replace(port=_bare(port), protocol=_bare(protocol))
+        case [*topology, how, "_zone"] if zonal and not multicluster and how in _ZONAL:
+            return service._replace(topology=".".join(topology), pinned=how == "pin")
+    return NOTHING
+
+
+def _bare(label: str) -> str:
+    """A port's or protocol's name; the underscore is optional and alone takes any (as CoreDNS does)."""
+    return label.removeprefix("_") or "*"
+
+
+def pod_address(label: str) -> str:
+    """The address a pod's label spells in dashes: exactly three single ones for IPv4, else IPv6."""
+    if label.count("-") == 3 and "--" not in label:
+        return label.replace("-", ".")
+    return label.replace("-", ":")
