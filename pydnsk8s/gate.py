@@ -52,6 +52,7 @@ class _Entry:
         "end",
         "hits",
         "keep",
+        "other",
         "question_end",
         "ring",
         "stamp",
@@ -63,11 +64,9 @@ class _Entry:
 
     def __init__(self, reply: bytes, keep: Keep, now: float, tallies: tuple[Tally, ...], question_end: int) -> None:
         self.keep = keep
-        self.stamp: Stamp | _Stamps = _ALIVE
-        if len(keep.stamps) == 1:
-            (self.stamp,) = keep.stamps
-        elif keep.stamps:
-            self.stamp = _Stamps(keep.stamps)
+        # One or two stamps are the rule; asking them is cheaper than asking all of many.
+        stamps: tuple[Stamp | _Stamps, ...] = (*keep.stamps, _ALIVE, _ALIVE)
+        self.stamp, self.other = stamps[:2] if len(stamps) < 5 else (_Stamps(keep.stamps), _ALIVE)
         self.born = now
         self.aged = 0
         """Seconds already taken off the TTLs in ``tail``."""
@@ -192,7 +191,7 @@ class Gate:
         """The reply to a packet from somebody at a time of ``clock.now()``, or None to ask for it."""
         entry = self._memo.get(packet[2:])
         # The usual packet: spelled in lower case, remembered, still good.
-        if entry is not None and entry.ring is None and now < entry.until and entry.stamp.alive:
+        if entry is not None and entry.ring is None and now < entry.until and entry.stamp.alive and entry.other.alive:
             entry.hits += 1
             return packet[:2] + entry.tail
         return self._look_closer(packet, sender, now)
@@ -204,7 +203,9 @@ class Gate:
             entry = self._forks[key].find(packed(sender[0]))
         if entry is None:
             return None
-        if not entry.stamp.alive or (now >= entry.until and not (entry.keep.ages and entry.renew(now))):
+        if not (entry.stamp.alive and entry.other.alive) or (
+            now >= entry.until and not (entry.keep.ages and entry.renew(now))
+        ):
             entry.settle()
             return None
         entry.hits += 1

@@ -68,6 +68,9 @@ class Keep:
             return self
         if self is ALWAYS:
             return other
+        if self.seconds <= 0 and not other.stamps:
+            # Nothing is kept, whatever else would have been allowed; the stamps tell what it depends on.
+            return self
         return Keep(
             min(self.seconds, other.seconds),
             stamps=self.stamps | other.stamps,

@@ -132,13 +132,24 @@ class Query:
 
     def with_(self, **changes: Any) -> Self:
         """A query like this one but for the given attributes; a new name is also the new spelling."""
-        if "name" in changes:
-            changes.setdefault("question", changes["name"])
         twin = object.__new__(type(self))
-        for attribute in Query.__slots__:
-            setattr(twin, attribute, changes.pop(attribute) if attribute in changes else getattr(self, attribute))
-        if changes:
-            raise TypeError(f"a query has no {', '.join(changes)}")
+        # Written out: a loop over the attributes takes four times as long, and this is on the way of every miss.
+        twin.name = self.name
+        twin.type = self.type
+        twin.klass = self.klass
+        twin.id = self.id
+        twin.flags = self.flags
+        twin.edns = self.edns
+        twin.client = self.client
+        twin.question = changes.get("name", self.question)
+        twin.size = self.size
+        twin.plain = self.plain
+        twin.zone = self.zone
+        twin.labels = self.labels
+        twin.depth = self.depth
+        twin.ask = self.ask
+        for attribute, value in changes.items():
+            setattr(twin, attribute, value)
         return twin
 
     async def lookup(self, name: bytes, type: int) -> Reply:
@@ -212,14 +223,29 @@ class Reply:
 
     def with_(self, **changes: Any) -> Reply:
         """A reply like this one but for the given attributes."""
-        for attribute in Reply.__slots__:
-            if attribute not in changes:
-                changes[attribute] = getattr(self, attribute)
-        return Reply(**changes)
+        twin = object.__new__(Reply)
+        # Written out for speed, as in Query.with_.
+        twin.rcode = self.rcode
+        twin.answer = self.answer
+        twin.authority = self.authority
+        twin.additional = self.additional
+        twin.keep = self.keep
+        twin.authoritative = self.authoritative
+        twin.recursive = self.recursive
+        twin.authenticated = self.authenticated
+        twin.truncated = self.truncated
+        twin.options = self.options
+        twin.plugin = self.plugin
+        twin.error = self.error
+        twin.tallies = self.tallies
+        for attribute, value in changes.items():
+            setattr(twin, attribute, value)
+        return twin
 
     def under(self, keep: Keep) -> Reply:
         """The same reply, kept only as this allows too."""
-        return self.with_(keep=self.keep & keep)
+        met = self.keep & keep
+        return self if met is self.keep else self.with_(keep=met)
 
     @property
     def records(self) -> tuple[Record, ...]:

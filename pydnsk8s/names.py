@@ -131,6 +131,8 @@ def is_under(name: bytes, zone: bytes) -> bool:
     """Whether the name is the zone's apex or below it; both in lower case."""
     if not name.endswith(zone):
         return False
+    if len(zone) == 1 or len(zone) == len(name):
+        return True
     # The bytes may match in mid-label ("xexample.org"), so walk to the border.
     at, border = 0, len(name) - len(zone)
     while at < border:
@@ -142,7 +144,7 @@ def closest(name: bytes, zones: tuple[bytes, ...]) -> bytes | None:
     """The longest of the zones that the name is in, or None."""
     best: bytes | None = None
     for zone in zones:
-        if (best is None or len(zone) > len(best)) and is_under(name, zone):
+        if name.endswith(zone) and (best is None or len(zone) > len(best)) and is_under(name, zone):
             best = zone
     return best
 
@@ -166,6 +168,22 @@ def address(name: bytes) -> bytes | None:
             nibbles = labels(name[: -len(IP6)] + ROOT)
             if len(nibbles) == 32:
                 return bytes.fromhex(b"".join(reversed(nibbles)).decode("ascii"))
+    except (ValueError, IndexError):
+        return None
+    return None
+
+
+def network(name: bytes) -> bytes | str | None:
+    """The network an incomplete reverse name stands for: leading octets for IPv4, nibbles in hexadecimal for IPv6."""
+    try:
+        if name.endswith(IN_ADDR) and len(name) > len(IN_ADDR):
+            octets = labels(name[: -len(IN_ADDR)] + ROOT)
+            if len(octets) < 4 and all(octet.isdigit() and str(int(octet)).encode() == octet for octet in octets):
+                return bytes(int(octet) for octet in reversed(octets))
+        elif name.endswith(IP6) and len(name) > len(IP6):
+            nibbles = b"".join(reversed(labels(name[: -len(IP6)] + ROOT))).decode("ascii")
+            if len(nibbles) * 2 == len(name) - len(IP6) and len(nibbles) < 32 and int(nibbles, 16) >= 0:
+                return nibbles
     except (ValueError, IndexError):
         return None
     return None

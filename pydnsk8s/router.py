@@ -56,18 +56,22 @@ class Router:
 
     def find(self, query: Query) -> Site | None:
         """The site for a query: that of the longest zone whose block's filters let it in."""
-        above: Site | None = None
-        for zone in names.suffixes(query.name):
-            for site in self._sites.get(zone, ()):
-                if not _enters(query, site):
+        name, at = query.name, 0
+        child: Site | None = None
+        while True:
+            for site in self._sites.get(name[at:], ()):
+                if (site.labellers or site.block.filters) and not _enters(query, site):
                     continue
                 # RFC 4035 section 3.1.4.1: the DS record lives in the parent zone. The nearest zone
                 # above answers; only where we have none does the child say that it has no such record.
-                if query.type == codes.DS and zone == query.name and len(zone) > 1:
-                    above = above or site
+                if query.type == codes.DS and not at and len(name) > 1:
+                    child = child or site
                     break
                 return site
-        return above
+            length = name[at]
+            if not length:
+                return child
+            at += 1 + length
 
     async def answer(self, query: Query) -> tuple[Reply, Site | None]:
         """The reply, and the site it comes from; never raises."""

@@ -14,9 +14,9 @@ A step starts at the left border, what belongs to it is indented; `#` at the lef
 The lines of `ask` are what has to come back: the response code and exactly the flags that are set (`qr` goes without
 saying; `edns` stands for an OPT record, `do` for its flag), then the records of the answer, and those of the other
 sections behind the lines `authority`, `additional` and `options` (`CODE:HEX`). A section that is not mentioned must be
-empty, `...` stands for one record or more, whatever they say, `any order` in a section for just that. `size N` limits the octets of the reply.
-With `times`, the line `taking turns` wants each record of the answer to come first at least once. `no reply` stands
-alone.
+empty; `...` stands for one record or more, whatever they say; behind `any order` the order does not matter. `size N`
+limits the octets of the reply. With `times`, the line `taking turns` wants each record of the answer to come first at
+least once. `no reply` stands alone.
 
 Each reply is also read by dnspython, and must repeat id and question octet for octet.
 """

@@ -27,7 +27,7 @@ _TURNS = 3  # times a query waits for another's answer before it asks for itself
 _REFRESHES = 512  # entries fetched again in the background at one time
 _STALE = b"\0\3"  # RFC 8914 section 4.4
 _STALE_DENIAL = b"\0\x13"  # RFC 8914 section 4.20
-_TRUTHS = (codes.NOERROR, codes.NXDOMAIN)
+_TRUTHS = (codes.NOERROR, codes.NXDOMAIN)  # RFC 8767 section 4: these refresh what is kept, no others do
 
 _LABELS = ("server", "zones", "view")
 _REQUESTS = metrics.counter("coredns_cache_requests_total", "The count of cache requests.", *_LABELS)
@@ -238,7 +238,7 @@ class Cache(Plugin):
 
     def _store(self, key: bytes, terms: Terms, reply: Reply, misses: int) -> Reply:
         if terms.sort == "failure" and self._find(key) is not None:
-            return reply  # RFC 8767 section 5: old data are better than none
+            return reply  # RFC 8767 section 4: a failure does not refresh what we have
         stale = self.policy.stale
         shelf = self.success if terms.sort == "success" else self.denial
         reply = terms.apply(reply)

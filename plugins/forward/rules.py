@@ -176,7 +176,7 @@ def _target(word: str, block: ServerBlock) -> Iterable[Address | Host]:
     if path.is_file():
         return nameservers(path)
     if "/" in word:
-        raise ValueError(f"no such file: {path}")
+        raise ValueError(f"there is no file {path}")
     return [parse(word)]
 
 

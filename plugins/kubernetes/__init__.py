@@ -118,7 +118,7 @@ class Kubernetes(Plugin):
     async def _answer_service(self, query: Query, zone: bytes, asked: Asked, rest: Rest) -> Reply:
         if not self._exposes(asked.namespace):
             return await self._nothing(query, zone, self._keep(("namespace", asked.namespace)), rest)
-        keep = self._keep(("service", asked.namespace, asked.service))
+        keep = self._keep(("namespace", asked.namespace), ("service", asked.namespace, asked.service))
         found = find(self.index, self.options, asked, multicluster=zone in self.options.multicluster)
         if found is None:
             return await self._nothing(query, zone, keep, rest)
@@ -172,9 +172,12 @@ class Kubernetes(Plugin):
             return self._answer_apex(query, zone)
         address = names.address(query.name)
         if address is None:
-            keep = self._keep(("below", query.name))
+            network = names.network(query.name)
+            if network is None:
+                return await self._nothing(query, zone, self._keep(), rest)
+            keep = self._keep(("below", network))
             # RFC 8020 section 2: a name with others below it exists.
-            exists = self.index.has_addresses_below(query.name)
+            exists = self.index.has_addresses_below(network)
             return self._data(query, zone, (), keep) if exists else await self._nothing(query, zone, keep, rest)
         keep = self._keep(("ip", address))
         targets = list(self._names_of(address))

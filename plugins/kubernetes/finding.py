@@ -41,9 +41,11 @@ def find(index: Index, options: Options, asked: Asked, *, multicluster: bool) ->
     service = index.service(asked.namespace, asked.service)
     if service is None:
         return None
-    slices = index.slices(asked.namespace, asked.service)
     if service.external_name or service.type == "ExternalName":
         return _external(service, asked)
+    if not (service.headless or asked.endpoint or asked.topology or options.ignore_empty):
+        return _some(_of_addresses(service.cluster_ips, service.ports, asked))
+    slices = index.slices(asked.namespace, asked.service)
     if asked.topology:
         return _zonal(options, slices, asked) if service.headless else None
     if asked.endpoint:

@@ -54,7 +54,11 @@ _ZONAL = ("pin", "prefer")
 def take_apart(labels: tuple[bytes, ...], *, multicluster: bool = False, zonal: bool = False) -> Asked:
     """Read the labels left of the zone, in lower case."""
     # Labels of other octets than ASCII name nothing in Kubernetes, but must not collide with what does.
-    words = tuple(label.decode("latin-1") for label in labels)
+    words = tuple([label.decode("latin-1") for label in labels])
+    if len(words) >= 3 and words[-1] == "svc":
+        # Most questions by far; the rest of the grammar is shorter.
+        service = Asked(Part.SERVICE, words[-2], words[-3])
+        return _of_service(words[:-3], service, multicluster=multicluster, zonal=zonal) if len(words) > 3 else service
     match words:
         case ():
             return Asked(Part.APEX)
@@ -70,15 +74,11 @@ def take_apart(labels: tuple[bytes, ...], *, multicluster: bool = False, zonal: 
             return Asked(Part.POD_NAMESPACE, namespace)
         case (pod, namespace, "pod"):
             return Asked(Part.POD, namespace, pod=pod)
-        case (*left, service, namespace, "svc"):
-            return _of_service(left, Asked(Part.SERVICE, namespace, service), multicluster=multicluster, zonal=zonal)
     return NOTHING
 
 
-def _of_service(left: list[str], service: Asked, *, multicluster: bool, zonal: bool) -> Asked:
+def _of_service(left: tuple[str, ...], service: Asked, *, multicluster: bool, zonal: bool) -> Asked:
     match left:
-        case []:
-            return service
         case [endpoint]:
             return service._replace(endpoint=endpoint)
         case [endpoint, cluster] if multicluster and not (endpoint.startswith("_") or cluster.startswith("_")):

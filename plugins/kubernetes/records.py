@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from pydnsk8s import codes, names, rdata
 from pydnsk8s.message import Query, Record
@@ -12,6 +13,7 @@ _TIMERS = (7200, 1800, 86_400)  # refresh, retry and expire, in seconds, as Core
 _NEGATIVE = 300  # seconds; a denial is not believed for longer
 
 
+@lru_cache(64)
 def soa(zone: bytes, ttl: int, serial: int) -> Record:
     """The zone's SOA; its own TTL is also that of negative replies (RFC 2308 section 3)."""
     primary = names.join(b"ns", b"dns", to=zone)

@@ -80,7 +80,7 @@ class Loop(Plugin):
     async def _watch(self) -> None:
         try:
             async with asyncio.timeout(_WATCHED):
-                while not await self._ask():
+                while not await self._ask():  # noqa: ASYNC110 - this asks, it does not look
                     # The server may not listen yet, or its upstream may be slow.
                     await asyncio.sleep(_PAUSE)
                 await asyncio.sleep(_WATCHED)

@@ -9,13 +9,11 @@ Names are asked for in lower case, addresses packed. All calls belong on the eve
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator
 from operator import attrgetter
 from typing import TypeAlias
 from weakref import WeakValueDictionary
 
-from pydnsk8s import names
 from pydnsk8s.keep import Stamp
 from pydnsk8s.kube.objects import (
     KINDS,
@@ -30,8 +28,8 @@ from pydnsk8s.kube.objects import (
 )
 
 Key: TypeAlias = tuple[str | bytes, ...]
-"""``("service", namespace, name)``, ``("ip", address)``, ``("namespace", name)``, ``("below", reverse name)``, or one
-of the two below; what is found in a namespace ends with it."""
+"""``("service", namespace, name)``, ``("ip", address)``, ``("namespace", name)``, ``("below", network)``, or one
+of the two below."""
 
 ZONE: Key = ("zone",)
 """The stamp under this key is retired by any change at all."""
@@ -51,7 +49,7 @@ class Index:
         self._clock = clock
         self._held: dict[Kind, dict[tuple[str, str], Object]] = {kind: {} for kind in KINDS}
         self._under: dict[Key, tuple[Object, ...]] = {}
-        self._below: Counter[bytes] = Counter()
+        self._below: dict[bytes | str, int] = {}
         self._stamps: WeakValueDictionary[Key, Stamp] = WeakValueDictionary()
         self.changed_at = 0
         """When anything last changed, in Unix seconds; 0 before the first object."""
@@ -122,9 +120,9 @@ class Index:
             if endpoint.address == address
         ]
 
-    def has_addresses_below(self, reverse: bytes) -> bool:
-        """Whether the address of a service or endpoint is named below this reverse name; under ``("below", name)``."""
-        return reverse in self._below
+    def has_addresses_below(self, network: bytes | str) -> bool:
+        """Whether a service or endpoint has an address in a network (names.network); under ``("below", network)``."""
+        return network in self._below
 
     def pods_at(self, address: bytes) -> list[Pod]:
         """The pods at the address, several if they share their node's; under ``("ip", address)``."""
@@ -193,27 +191,31 @@ class Index:
             del self._under[key]
 
     def _count_below(self, keys: Iterable[Key], difference: int) -> None:
-        """Count the addresses below each reverse name; names that gain their first or lose their last one change."""
-        for key in keys:
-            if key[0] != "ip" or not isinstance(key[1], bytes):
+        """Count the addresses below each network; one that gains its first or loses its last has changed."""
+        below = self._below
+        for kind, address, *_ in keys:
+            if kind != "ip" or not isinstance(address, bytes):
                 continue
-            name = names.parent(names.reverse(key[1]))
-            while len(name) > len(names.IN_ADDR):
-                before = self._below[name]
-                self._below[name] = before + difference
+            for network in _networks(address):
+                before = below.get(network, 0)
+                below[network] = before + difference
                 if not before or not before + difference:
-                    self._retire(("below", name))
+                    self._retire(("below", network))
                 if not before + difference:
-                    del self._below[name]
-                name = names.parent(name)
+                    del below[network]
 
     def _retire(self, key: Key) -> None:
         stamp = self._stamps.pop(key, None)
         if stamp is not None:
             stamp.retire()
-        if key[0] == "namespace":
-            for held in [other for other in self._stamps if other[0] == "service" and other[1] == key[1]]:
-                self._retire(held)
+
+
+def _networks(address: bytes) -> list[bytes] | list[str]:
+    """The networks an address is in, on the borders of reverse names, as names.network gives them."""
+    if len(address) == 4:
+        return [address[:3], address[:2], address[:1]]
+    nibbles = address.hex()
+    return [nibbles[:length] for length in range(31, 0, -1)]
 
 
 _by_name = attrgetter("namespace", "name")

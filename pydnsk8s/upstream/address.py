@@ -115,8 +115,8 @@ def _server_name(scheme: str, name: str | None) -> str:
 
 
 def _host_name(text: str) -> str:
-    # A word of digits and dots is a mistyped address: no top-level domain is a number (RFC 3696 section 2).
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+", text) or re.fullmatch(r"[0-9.]+", text):
+    # A name that ends in a number is a mistyped address: no top-level domain is one (RFC 3696 section 2).
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", text) or text.rstrip(".").rpartition(".")[2].isdigit():
         raise ValueError(f"neither an IP address, a file nor a host name: {text!r}")
     names.parse(text)
     return text

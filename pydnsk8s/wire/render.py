@@ -69,24 +69,18 @@ def _patched(query: Query, reply: Forwarded, opt: bytes, limit: int) -> bytes | 
 
 
 def _composed(query: Query, reply: Reply, opt: bytes, limit: int) -> bytes:
+    sections = (reply.answer, reply.authority, reply.additional)
     out = bytearray(12)
     out += query.question
     out += _TYPE_CLASS.pack(query.type, query.klass)
-    names = _Names(query.name)
-    borders: list[tuple[int, int, int]] = []  # where each record set starts: offset, section, records before it there
-    counts = [0, 0, 0]
-    sections = (reply.answer, reply.authority, reply.additional)
-    for section, held in enumerate(sections):
-        before: Record | None = None
-        for index, record in enumerate(held):
-            if before is None or record.type != before.type or record.name != before.name:
-                borders.append((len(out), section, index))
-            before = record
-            _put(out, record, names)
-        counts[section] = len(held)
+    question, seen = query.name, _suffixes(query.name)
+    for section in sections:
+        for record in section:
+            _put(out, record, question, seen)
+    counts = [len(section) for section in sections]
     flags = _flags(query, reply)
     if len(out) + len(opt) > limit:
-        flags |= _cut(out, counts, borders, limit - len(opt), _is_referral(reply))
+        flags |= _cut(out, sections, counts, limit - len(opt), referral=_is_referral(reply))
     if opt:
         out += opt
         counts[2] += 1
@@ -98,10 +92,14 @@ def _is_referral(reply: Reply) -> bool:
     return not (reply.authoritative or reply.answer) and any(record.type == codes.NS for record in reply.authority)
 
 
-def _cut(out: bytearray, counts: list[int], borders: list[tuple[int, int, int]], room: int, referral: bool) -> int:
+def _cut(
+    out: bytearray, sections: tuple[tuple[Record, ...], ...], counts: list[int], room: int, *, referral: bool
+) -> int:
     """Take record sets off the end until the rest fits; the TC bit if what is missing matters."""
-    while borders and len(out) > room:
-        at, section, index = borders.pop()
+    cut = 2
+    for at, section, index in reversed(_borders(out, sections)):
+        if len(out) <= room:
+            break
         del out[at:]
         counts[section] = index
         cut = section
@@ -110,46 +108,58 @@ def _cut(out: bytearray, counts: list[int], borders: list[tuple[int, int, int]],
     return codes.TC if cut < 2 or referral else 0
 
 
-class _Names:
-    """Where name suffixes stand in a message, for compression (RFC 1035 section 4.1.4)."""
-
-    __slots__ = ("at", "question")
-
-    def __init__(self, question: bytes) -> None:
-        self.question = question
-        self.at: dict[bytes, int] = {}
-
-    def put(self, out: bytearray, name: bytes) -> None:
-        """Append a name, as much of it as possible as a pointer."""
-        if not self.at:
-            self._remember_question()
-        lower = name.lower()
-        at = 0
-        while length := name[at]:
-            suffix = lower[at:]
-            if (target := self.at.get(suffix)) is not None:
-                out += (0xC000 | target).to_bytes(2, "big")
-                return
-            if len(out) < _POINTABLE:
-                self.at[suffix] = len(out)
-            out += name[at : at + 1 + length]
-            at += 1 + length
-        out += b"\0"
-
-    def _remember_question(self) -> None:
-        at = 0
-        while length := self.question[at]:
-            self.at[self.question[at:]] = 12 + at
-            at += 1 + length
-        self.at[b""] = 0  # so that it is done once, for the root too
+def _borders(out: bytearray, sections: tuple[tuple[Record, ...], ...]) -> list[tuple[int, int, int]]:
+    """Where each record set starts: its offset, its section, and how many records precede it there."""
+    borders = []
+    at = 12
+    while length := out[at]:
+        at += 1 + length
+    at += 5
+    for number, section in enumerate(sections):
+        before: Record | None = None
+        for index, record in enumerate(section):
+            if before is None or record.type != before.type or record.name != before.name:
+                borders.append((at, number, index))
+            before = record
+            while 0 < out[at] < 0xC0:
+                at += 1 + out[at]
+            at += 2 if out[at] else 1
+            at += 10 + (out[at + 8] << 8 | out[at + 9])
+    return borders
 
 
-def _put(out: bytearray, record: Record, names: _Names) -> None:
+def _suffixes(question: bytes) -> dict[bytes, int]:
+    """Where the question's name and its parents stand in the message."""
+    at, seen = 0, {}
+    while length := question[at]:
+        seen[question[at:]] = 12 + at
+        at += 1 + length
+    return seen
+
+
+def _put_name(out: bytearray, name: bytes, seen: dict[bytes, int]) -> None:
+    """Append a name, as much of it as possible as a pointer (RFC 1035 section 4.1.4)."""
+    lower = name.lower()
+    at = 0
+    while length := name[at]:
+        suffix = lower[at:]
+        target = seen.get(suffix)
+        if target is not None:
+            out += (0xC000 | target).to_bytes(2, "big")
+            return
+        if len(out) < _POINTABLE:
+            seen[suffix] = len(out)
+        out += name[at : at + 1 + length]
+        at += 1 + length
+    out += b"\0"
+
+
+def _put(out: bytearray, record: Record, question: bytes, seen: dict[bytes, int]) -> None:
     name, type, ttl, data, klass = record
-    if name == names.question and len(name) > 1:
+    if name == question and len(name) > 1:
         out += _QUESTION
     else:
-        names.put(out, name)
+        _put_name(out, name, seen)
     layout = LAYOUTS.get(type)
     if layout is None or not layout.compress:
         out += _FIXED.pack(type, klass, ttl, len(data))
@@ -163,7 +173,7 @@ def _put(out: bytearray, record: Record, names: _Names) -> None:
         end = at
         while length := data[end]:
             end += 1 + length
-        names.put(out, data[at : end + 1])
+        _put_name(out, data[at : end + 1], seen)
         at = end + 1
     out += data[at:]
     out[start - 2 : start] = (len(out) - start).to_bytes(2, "big")

@@ -10,6 +10,15 @@ from collections.abc import Callable
 from typing import NamedTuple, Self
 
 Replies = bytes | list[bytes] | None
+Behaviour = Callable[[bytes, str], Replies]
+"""From a packet and its transport to what is sent back."""
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until this is true; TimeoutError after five seconds."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - no event tells of every condition
+            await asyncio.sleep(0.001)
 
 
 class Received(NamedTuple):
@@ -28,7 +37,9 @@ def question_end(packet: bytes) -> int:
     return at + 5
 
 
-def reply(packet: bytes, address: str = "192.0.2.1", *, rcode: int = 0, truncated: bool = False, empty: bool = False) -> bytes:
+def reply(
+    packet: bytes, address: str = "192.0.2.1", *, rcode: int = 0, truncated: bool = False, empty: bool = False
+) -> bytes:
     """A reply with one address record, or with none."""
     empty = empty or truncated or rcode != 0
     flags = 0x8180 | rcode | (0x0200 if truncated else 0)
@@ -40,10 +51,12 @@ def reply(packet: bytes, address: str = "192.0.2.1", *, rcode: int = 0, truncate
 class Server:
     """A DNS server on one port, for UDP and TCP (TLS with a context); ``asked`` holds what arrived."""
 
-    def __init__(self, behave: Callable[[bytes, str], Replies] | None = None, *, context: ssl.SSLContext | None = None) -> None:
-        self.behave = behave or (lambda packet, transport: reply(packet))
+    def __init__(self, behave: Behaviour | None = None, *, context: ssl.SSLContext | None = None) -> None:
+        self.behave: Behaviour = behave or (lambda packet, transport: reply(packet))
         self.context = context
         self.asked: list[Received] = []
+        self.sources: set[str] = set()
+        """Addresses that asked."""
         self.connections = 0
         self.hang_up_after: int | None = None
         """Replies on a stream after which the server closes it."""
@@ -88,6 +101,7 @@ class Server:
             while True:
                 packet, client = self.udp.recvfrom(65535)
                 self.asked.append(Received(packet, client[1], "udp"))
+                self.sources.add(client[0])
                 asyncio.get_running_loop().call_later(self.delay, self._send, self._behave(packet, "udp"), client)
 
     def _send(self, replies: list[bytes], client: tuple[str, int]) -> None:
@@ -102,7 +116,8 @@ class Server:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._writers.add(writer)
-        port = writer.get_extra_info("peername")[1]
+        source, port = writer.get_extra_info("peername")[:2]
+        self.sources.add(source)
         served = 0
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while self.hang_up_after is None or served < self.hang_up_after:

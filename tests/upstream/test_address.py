@@ -47,6 +47,7 @@ def test_every_way_to_write_an_upstream_is_understood(text: str, expected: Addre
         ("[2001:db8::1]53", "expected [IPV6]:PORT"),
         ("192.0.2.256", "neither an IP address"),
         ("192.0.2", "neither an IP address"),
+        ("a192.0.2.1", "neither an IP address"),
         ("192.0.2.1%eth0", None),
         ("tls://192.0.2.1%", "a name is missing"),
         ("bücher.example", "neither an IP address"),
@@ -111,7 +112,10 @@ def test_a_resolv_conf_without_name_servers_gives_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"search x\nnameserver dns.example.org\n", "resolv.conf:2: expected an IP address behind nameserver, found 'dns.example.org'"),
+        (
+            b"search x\nnameserver dns.example.org\n",
+            "resolv.conf:2: expected an IP address behind nameserver, found 'dns.example.org'",
+        ),
         (b"nameserver\n", "resolv.conf:1: nameserver without an address"),
         (b"nameserver \xff\n", "resolv.conf:1: expected an IP address"),
         (b"\n" * 70000, "over 65536 octets"),

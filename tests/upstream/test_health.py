@@ -6,7 +6,7 @@ from pydnsk8s import codes, names
 from pydnsk8s.metrics import Counter
 from pydnsk8s.upstream import Message, Terms, Unanswered
 from pydnsk8s.upstream.health import Health
-from tests.upstream.servers import Server, reply
+from tests.upstream.servers import Server, reply, until
 from tests.upstream.test_udp import upstream
 
 
@@ -25,13 +25,6 @@ class Patient:
         raise Unanswered("ill")
 
 
-async def _until(true: object) -> None:
-    assert callable(true)
-    async with asyncio.timeout(5):
-        while not true():
-            await asyncio.sleep(0.001)
-
-
 async def test_nothing_is_checked_before_a_failure() -> None:
     patient = Patient()
     health = Health(patient.check, 0.001, 2, Counter())
@@ -44,13 +37,13 @@ async def test_it_is_down_only_after_more_than_max_fails_checks_and_up_after_one
     health = Health(patient.check, 0.005, 2, failures)
     health.doubt()
     health.doubt()
-    await _until(lambda: patient.checks == 2)
+    await until(lambda: patient.checks == 2)
     assert health.doubtful
     assert not health.down
-    await _until(lambda: health.down)
+    await until(lambda: health.down)
     assert patient.checks >= 3
     patient.well = True
-    await _until(lambda: not health.doubtful)
+    await until(lambda: not health.doubtful)
     checks = patient.checks
     assert not health.down
     await asyncio.sleep(0.02)
@@ -68,9 +61,12 @@ async def test_max_fails_of_zero_means_never_checked_and_never_down() -> None:
 
 async def test_a_check_asks_as_told_and_any_reply_will_do() -> None:
     terms = Terms(check_name=names.parse("example.org"), check_recursion=False)
-    async with Server(lambda packet, transport: reply(packet, rcode=codes.REFUSED)) as server, upstream(server, terms) as asked:
+    async with (
+        Server(lambda packet, transport: reply(packet, rcode=codes.REFUSED)) as server,
+        upstream(server, terms) as asked,
+    ):
         asked.health.doubt()
-        await _until(lambda: not asked.health.doubtful)
+        await until(lambda: not asked.health.doubtful)
         expected = Message.ask(names.parse("example.org"), codes.NS, flags=0)
         assert server.asked[0].packet[2:] == expected.packet[2:]
 
@@ -78,7 +74,7 @@ async def test_a_check_asks_as_told_and_any_reply_will_do() -> None:
 async def test_an_upstream_reached_by_tcp_is_checked_by_tcp() -> None:
     async with Server() as server, upstream(server, Terms(stream=True)) as asked:
         asked.health.doubt()
-        await _until(lambda: not asked.health.doubtful)
+        await until(lambda: not asked.health.doubtful)
         assert {received.transport for received in server.asked} == {"tcp"}
 
 

@@ -27,19 +27,26 @@ async def test_a_host_has_the_addresses_of_both_families() -> None:
 
 
 async def test_the_next_resolver_is_asked_when_one_fails() -> None:
-    async with Server(lambda packet, transport: reply(packet, rcode=codes.SERVFAIL)) as broken, Server(_both_families) as server:
+    async with (
+        Server(lambda packet, transport: reply(packet, rcode=codes.SERVFAIL)) as broken,
+        Server(_both_families) as server,
+    ):
         found = await resolve("dns.example.org", [_resolver(broken), _resolver(server)])
         assert found == ["192.0.2.7", "2001:db8::7"]
 
 
 async def test_a_truncated_reply_is_asked_for_again_over_tcp() -> None:
-    async with Server(lambda packet, transport: reply(packet, truncated=True) if transport == "udp" else _both_families(packet, transport)) as server:
+    async with Server(
+        lambda packet, transport: (
+            reply(packet, truncated=True) if transport == "udp" else _both_families(packet, transport)
+        )
+    ) as server:
         assert await resolve("dns.example.org", [_resolver(server)]) == ["192.0.2.7", "2001:db8::7"]
 
 
 async def test_a_host_nobody_knows_is_a_failure_that_says_who_said_what() -> None:
     async with Server(lambda packet, transport: reply(packet, rcode=codes.NXDOMAIN)) as server:
-        with pytest.raises(Unanswered, match=f"127.0.0.1:{server.port}: NXDOMAIN"):
+        with pytest.raises(Unanswered, match=rf"127\.0\.0\.1:{server.port}: NXDOMAIN"):
             await resolve("dns.example.org", [_resolver(server)])
 
 
@@ -51,7 +58,7 @@ async def test_a_host_without_addresses_is_a_failure() -> None:
 
 async def test_a_malformed_reply_is_a_failure() -> None:
     async with Server(lambda packet, transport: reply(packet)[:-1]) as server:
-        with pytest.raises(Unanswered, match="ends early|over the end"):
+        with pytest.raises(Unanswered, match=r"ends early|over the end"):
             await resolve("dns.example.org", [_resolver(server)])
 
 

@@ -139,7 +139,9 @@ def _terms(authority: trustme.CA | None) -> Terms:
 
 
 @pytest.mark.parametrize("servername", ["dns.example.org", ""])
-async def test_tls_works_with_the_name_or_the_address_in_the_certificate(authority: trustme.CA, servername: str) -> None:
+async def test_tls_works_with_the_name_or_the_address_in_the_certificate(
+    authority: trustme.CA, servername: str
+) -> None:
     async with Server(context=_tls(authority, servername or "127.0.0.1")) as server:
         asked = Upstream(Address("tls", "127.0.0.1", server.port, servername), _terms(authority))
         assert await ask(asked) == reply(server.asked[0].packet)
@@ -147,7 +149,9 @@ async def test_tls_works_with_the_name_or_the_address_in_the_certificate(authori
 
 
 @pytest.mark.parametrize(("servername", "trusted"), [("other.example.org", True), ("dns.example.org", False)])
-async def test_tls_refuses_a_certificate_that_proves_nothing(authority: trustme.CA, servername: str, trusted: bool) -> None:
+async def test_tls_refuses_a_certificate_that_proves_nothing(
+    authority: trustme.CA, servername: str, trusted: bool
+) -> None:
     async with Server(context=_tls(authority, "dns.example.org")) as server:
         asked = Upstream(Address("tls", "127.0.0.1", server.port, servername), _terms(authority if trusted else None))
         with pytest.raises(Unanswered, match="no connection: tls"):
@@ -157,7 +161,9 @@ async def test_tls_refuses_a_certificate_that_proves_nothing(authority: trustme.
 
 async def test_a_server_that_accepts_and_says_nothing_does_not_hold_us_up(authority: trustme.CA) -> None:
     async with Server() as server:  # it speaks no TLS, so the handshake never ends
-        asked = Upstream(Address("tls", "127.0.0.1", server.port), Terms(read_timeout=0.1, contexts=_terms(authority).contexts))
+        asked = Upstream(
+            Address("tls", "127.0.0.1", server.port), Terms(read_timeout=0.1, contexts=_terms(authority).contexts)
+        )
         with pytest.raises(Unanswered):
             await ask(asked)
         await asked.stop()

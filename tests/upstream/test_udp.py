@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from pydnsk8s.upstream import Message, Terms, Unanswered, Upstream, parse
 from pydnsk8s.upstream.address import Address
 from pydnsk8s.upstream.outstanding import Outstanding, Wheel
 from pydnsk8s.upstream.udp import Udp
-from tests.upstream.servers import Replies, Server, reply
+from tests.upstream.servers import Replies, Server, reply, until
 
 QUESTION = Message.ask(names.parse_keeping_case("wWw.Example.org"), codes.A)
 QUICK = Terms(read_timeout=0.15)
@@ -67,8 +68,7 @@ async def test_packets_with_another_id_or_question_or_letter_case_are_passed_ove
 async def test_a_right_reply_from_another_port_is_not_believed() -> None:
     async with Server(lambda packet, transport: None) as server, upstream(server) as asked:
         waiting = asyncio.ensure_future(ask(asked))
-        while not server.asked:
-            await asyncio.sleep(0.001)
+        await until(lambda: bool(server.asked))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
             other.bind(("127.0.0.1", 0))
             other.sendto(reply(server.asked[0].packet), ("127.0.0.1", server.asked[0].port))
@@ -103,7 +103,7 @@ async def test_questions_leave_from_many_ports_with_ids_that_do_not_repeat() -> 
         ids = [received.packet[:2] for received in server.asked]
         assert len(ports) == Udp.PORTS
         assert len(set(ids)) > 380
-        steps = {int.from_bytes(b, "big") - int.from_bytes(a, "big") for a, b in zip(ids, ids[1:], strict=False)}
+        steps = {int.from_bytes(b, "big") - int.from_bytes(a, "big") for a, b in pairwise(ids)}
         assert len(steps) > 300
 
 
