@@ -164,7 +164,10 @@ class Forward(Plugin):
     def _candidates(self) -> Sequence[Upstream]:
         """The upstreams in the order to try them: those that failed last, those that are down not at all."""
         order = self._order(self.upstreams)
-        if not any(upstream.health.doubtful for upstream in order):
+        for upstream in order:
+            if upstream.health.doubtful:
+                break
+        else:
             return order
         standing = [upstream for upstream in order if not upstream.health.down]
         if standing:

@@ -21,7 +21,7 @@ from pydnsk8s.plugin import Plugin, Rest, ServerBlock, StartError
 from pydnsk8s.plugins.kubernetes import records
 from pydnsk8s.plugins.kubernetes.finding import Found, endpoint_name, find
 from pydnsk8s.plugins.kubernetes.labels import labels_of
-from pydnsk8s.plugins.kubernetes.name import Asked, Part, pod_address, take_apart
+from pydnsk8s.plugins.kubernetes.name import Asked, Part, pod_address, take_apart, words_of
 from pydnsk8s.plugins.kubernetes.options import Options, is_reverse, read
 from pydnsk8s.plugins.kubernetes.servers import name_servers
 
@@ -221,7 +221,7 @@ class Kubernetes(Plugin):
         additional: list[Record] | tuple[Record, ...] = (),
     ) -> Reply:
         """The reply for a name that exists: its records of the type asked for, or the SOA if there are none."""
-        fitting = tuple(record for record in answer if record.type == query.type)
+        fitting = [record for record in answer if record.type == query.type]
         if fitting:
             return Reply(answer=fitting, additional=additional, keep=keep, plugin=self.name)
         # RFC 2308 section 2.2: NODATA shows the SOA.
@@ -236,8 +236,8 @@ class Kubernetes(Plugin):
         return Reply(codes.NXDOMAIN, authority=(soa,), keep=keep, plugin=self.name)
 
     def _asked(self, query: Query, zone: bytes) -> Asked:
-        labels = names.labels(query.name[: len(query.name) - len(zone)] + names.ROOT)
-        return take_apart(labels, multicluster=zone in self.options.multicluster, zonal=self.options.zonal)
+        words = words_of(query.name, zone)
+        return take_apart(words, multicluster=zone in self.options.multicluster, zonal=self.options.zonal)
 
     def _exposes(self, namespace: str) -> bool:
         shown = not self.options.namespaces or namespace in self.options.namespaces

@@ -51,10 +51,20 @@ NOTHING = Asked(Part.NOTHING)
 _ZONAL = ("pin", "prefer")
 
 
-def take_apart(labels: tuple[bytes, ...], *, multicluster: bool = False, zonal: bool = False) -> Asked:
-    """Read the labels left of the zone, in lower case."""
+def words_of(name: bytes, zone: bytes) -> tuple[str, ...]:
+    """The labels of a name left of its zone."""
     # Labels of other octets than ASCII name nothing in Kubernetes, but must not collide with what does.
-    words = tuple([label.decode("latin-1") for label in labels])
+    text = name[: len(name) - len(zone)].decode("latin-1")
+    words, at = [], 0
+    while at < len(text):
+        end = at + 1 + ord(text[at])
+        words.append(text[at + 1 : end])
+        at = end
+    return tuple(words)
+
+
+def take_apart(words: tuple[str, ...], *, multicluster: bool = False, zonal: bool = False) -> Asked:
+    """Read the labels left of the zone, in lower case."""
     if len(words) >= 3 and words[-1] == "svc":
         # Most questions by far; the rest of the grammar is shorter.
         service = Asked(Part.SERVICE, words[-2], words[-3])

@@ -124,6 +124,8 @@ class Loadbalance(Plugin):
             return reply
         if isinstance(reply, Forwarded) and max(reply.found.counts) < 2:
             return reply  # nothing to put in order, as we can tell without decoding it
+        if max(len(reply.answer), len(reply.authority), len(reply.additional)) < 2:
+            return reply
         before = reply.keep
         reply = self._turn(reply) if self.file is None else self._weigh(reply)
         return self._prefer(reply, before) if self.preferred else reply

@@ -73,7 +73,8 @@ def _composed(query: Query, reply: Reply, opt: bytes, limit: int) -> bytes:
     out = bytearray(12)
     out += query.question
     out += _TYPE_CLASS.pack(query.type, query.klass)
-    question, seen = query.name, _suffixes(query.name)
+    question: bytes = query.name
+    seen: dict[bytes, int] = {}
     for section in sections:
         for record in section:
             _put(out, record, question, seen)
@@ -128,9 +129,9 @@ def _borders(out: bytearray, sections: tuple[tuple[Record, ...], ...]) -> list[t
     return borders
 
 
-def _suffixes(question: bytes) -> dict[bytes, int]:
-    """Where the question's name and its parents stand in the message."""
-    at, seen = 0, {}
+def _suffixes(question: bytes, seen: dict[bytes, int]) -> dict[bytes, int]:
+    """Where the question's name and its parents stand in the message; taken down when it is first of use."""
+    at = 0
     while length := question[at]:
         seen[question[at:]] = 12 + at
         at += 1 + length
@@ -159,7 +160,7 @@ def _put(out: bytearray, record: Record, question: bytes, seen: dict[bytes, int]
     if name == question and len(name) > 1:
         out += _QUESTION
     else:
-        _put_name(out, name, seen)
+        _put_name(out, name, seen or _suffixes(question, seen))
     layout = LAYOUTS.get(type)
     if layout is None or not layout.compress:
         out += _FIXED.pack(type, klass, ttl, len(data))
@@ -173,7 +174,7 @@ def _put(out: bytearray, record: Record, question: bytes, seen: dict[bytes, int]
         end = at
         while length := data[end]:
             end += 1 + length
-        _put_name(out, data[at : end + 1], seen)
+        _put_name(out, data[at : end + 1], seen or _suffixes(question, seen))
         at = end + 1
     out += data[at:]
     out[start - 2 : start] = (len(out) - start).to_bytes(2, "big")

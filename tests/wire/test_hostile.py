@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pydnsk8s import codes, testing
-from pydnsk8s.message import NOBODY, Query
+from pydnsk8s.message import NOBODY, Query, Reply
 from pydnsk8s.wire import FormError, forwarded, matches, parse, records, render, scan
 
 from .. import strategies as draw
@@ -37,8 +37,6 @@ def test_any_bytes_are_a_query_or_a_form_error(packet: bytes) -> None:
 
 @given(packets)
 def test_whatever_is_a_query_can_be_answered(packet: bytes) -> None:
-    from pydnsk8s.message import Reply
-
     try:
         query = parse(packet, NOBODY)
     except FormError:
@@ -72,7 +70,6 @@ def test_any_bytes_can_be_compared_with_a_question(message: bytes, id: int, ques
         (HEADER + b"\xc0\x0c\0\1\0\1", codes.FORMERR),
         (HEADER + b"\x40a\0\0\1\0\1", codes.FORMERR),
         (HEADER + QUESTION + b"x", codes.FORMERR),
-        (HEADER + b"\x3f" + b"x" * 63 + QUESTION[2:], codes.FORMERR),
         (HEADER + (b"\x3f" + b"x" * 63) * 4 + b"\0\0\1\0\1", codes.FORMERR),
         (HEADER[:4] + b"\0\0" + HEADER[6:], codes.FORMERR),
         (HEADER[:4] + b"\0\2" + HEADER[6:] + QUESTION * 2, codes.FORMERR),
@@ -112,8 +109,8 @@ def test_pointers_that_lead_round_are_an_error() -> None:
 
 def test_many_pointers_to_one_long_name_cost_its_length_once() -> None:
     name = (b"\x3f" + b"x" * 63) * 3 + b"\x3c" + b"y" * 60 + b"\0"
-    count = 5000
     record = b"\xc0\x0c\0\1\0\1" + bytes(4) + b"\0\4\xc0\0\2\1"
-    message = HEADER[:6] + count.to_bytes(2, "big") + HEADER[8:] + name + b"\0\1\0\1" + record * count
-    answer, _, _ = records(message[:65535], scan(message)) if len(message) < 65535 else ((), (), ())
-    assert len({id(one.name) for one in answer}) <= 1
+    message = HEADER[:6] + (4000).to_bytes(2, "big") + HEADER[8:] + name + b"\0\1\0\1" + record * 4000
+    answer, _, _ = records(message, scan(message))
+    assert len(answer) == 4000
+    assert len({id(one.name) for one in answer}) <= 2
