@@ -13,11 +13,13 @@ from pydnsk8s.wire import query as asked
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-_"
 
-labels = st.one_of(
+Names = st.SearchStrategy[bytes]
+
+host_labels = st.one_of(
     st.sampled_from([b"www", b"a", b"b", b"example", b"org", b"svc", b"cluster", b"local", b"x" * 63]),
     st.text(LETTERS, min_size=1, max_size=12).map(str.encode),
-    st.binary(min_size=1, max_size=8).map(bytes.lower),
 )
+labels = host_labels | st.binary(min_size=1, max_size=8).map(bytes.lower)
 
 
 def _name(parts: list[bytes]) -> bytes:
@@ -29,7 +31,9 @@ def _name(parts: list[bytes]) -> bytes:
 
 
 wire_names = st.lists(labels, max_size=8).map(_name)
-"""Names in lower-case wire form, the root among them."""
+"""Names in lower-case wire form, any octets in their labels, the root among them."""
+host_names = st.lists(host_labels, max_size=8).map(_name)
+"""Names as hosts have them."""
 
 
 def recased(name: bytes) -> st.SearchStrategy[bytes]:
@@ -46,45 +50,39 @@ strings = st.binary(max_size=40)
 u16 = st.integers(0, 0xFFFF)
 u32 = st.integers(0, 0xFFFFFFFF)
 
-_data: dict[int, st.SearchStrategy[bytes]] = {
-    codes.A: st.binary(min_size=4, max_size=4),
-    codes.AAAA: st.binary(min_size=16, max_size=16),
-    codes.NS: wire_names,
-    codes.CNAME: wire_names,
-    codes.PTR: wire_names,
-    codes.DNAME: wire_names,
-    codes.MX: st.builds(rdata.mx, u16, wire_names),
-    codes.SRV: st.builds(rdata.srv, u16, u16, u16, wire_names),
-    codes.SOA: st.builds(
-        lambda primary, mailbox, serial, timers: rdata.soa(primary, mailbox, serial, timers=timers),
-        wire_names,
-        wire_names,
-        u32,
-        st.tuples(ttls, ttls, ttls, ttls),
-    ),
-    codes.TXT: st.lists(strings, min_size=1, max_size=3).map(lambda held: rdata.txt(*held)),
-    65280: st.binary(max_size=60),  # a type without a meaning (RFC 6895 section 3.1)
-}
 
-records = st.sampled_from(sorted(_data)).flatmap(
-    lambda type: st.builds(Record, wire_names, st.just(type), ttls, _data[type])
-)
+def _data(names: Names) -> dict[int, st.SearchStrategy[bytes]]:
+    timers = st.tuples(ttls, ttls, ttls, ttls)
+    return {
+        codes.A: st.binary(min_size=4, max_size=4),
+        codes.AAAA: st.binary(min_size=16, max_size=16),
+        codes.NS: names,
+        codes.CNAME: names,
+        codes.PTR: names,
+        codes.DNAME: names,
+        codes.MX: st.builds(rdata.mx, u16, names),
+        codes.SRV: st.builds(rdata.srv, u16, u16, u16, names),
+        codes.SOA: st.builds(rdata.soa, names, names, u32, timers=timers),
+        codes.TXT: st.lists(strings, min_size=1, max_size=3).map(lambda held: rdata.txt(*held)),
+        65280: st.binary(min_size=1, max_size=60),  # a type without a meaning (RFC 6895 section 3.1)
+    }
 
 
 @st.composite
-def record_sets(draw: st.DrawFn, most: int = 6) -> list[Record]:
+def record_sets(draw: st.DrawFn, most: int = 6, names: Names = wire_names) -> list[Record]:
     """Records of one name and type with one TTL, none twice."""
-    type = draw(st.sampled_from(sorted(_data)))
-    name, ttl = draw(wire_names), draw(ttls)
-    data = draw(st.lists(_data[type], min_size=1, max_size=1 if type == codes.SOA else most, unique=True))
+    kinds = _data(names)
+    type = draw(st.sampled_from(sorted(kinds)))
+    name, ttl = draw(names), draw(ttls)
+    data = draw(st.lists(kinds[type], min_size=1, max_size=1 if type == codes.SOA else most, unique=True))
     return [Record(name, type, ttl, each) for each in data]
 
 
 @st.composite
-def sections(draw: st.DrawFn, most: int = 4) -> list[Record]:
+def sections(draw: st.DrawFn, most: int = 4, names: Names = wire_names) -> list[Record]:
     """A section: some record sets, no set twice."""
     held: dict[tuple[bytes, int], list[Record]] = {}
-    for one in draw(st.lists(record_sets(), max_size=most)):
+    for one in draw(st.lists(record_sets(names=names), max_size=most)):
         held.setdefault((one[0].name, one[0].type), one)
     return [record for one in held.values() for record in one]
 
@@ -103,9 +101,9 @@ question_types = st.one_of(st.sampled_from([codes.A, codes.AAAA, codes.SRV, code
 
 
 @st.composite
-def queries(draw: st.DrawFn) -> Query:
+def queries(draw: st.DrawFn, names: Names = wire_names) -> Query:
     """A question in any letter case, as a client would ask it."""
-    spelled = draw(wire_names.flatmap(recased))
+    spelled = draw(names.flatmap(recased))
     return Query(
         spelled.lower(),
         draw(question_types),
@@ -117,24 +115,24 @@ def queries(draw: st.DrawFn) -> Query:
     )
 
 
-replies = st.builds(
-    Reply,
-    st.sampled_from([codes.NOERROR, codes.SERVFAIL, codes.NXDOMAIN, codes.REFUSED, codes.BADVERS]),
-    sections(),
-    sections(2),
-    sections(2),
-    authoritative=st.booleans(),
-    recursive=st.booleans(),
-    authenticated=st.booleans(),
-    options=options,
-)
+def replies(names: Names = wire_names) -> st.SearchStrategy[Reply]:
+    """A reply with records of any kind."""
+    return st.builds(
+        Reply,
+        st.sampled_from([codes.NOERROR, codes.SERVFAIL, codes.NXDOMAIN, codes.REFUSED, codes.BADVERS]),
+        sections(names=names),
+        sections(2, names),
+        sections(2, names),
+        authoritative=st.booleans(),
+        recursive=st.booleans(),
+        authenticated=st.booleans(),
+        options=options,
+    )
 
 
 def packet(query: Query) -> bytes:
     """The query as the client sends it."""
-    return asked(
-        query.question, query.type, klass=query.klass, id=query.id, flags=query.flags, edns=query.edns
-    )
+    return asked(query.question, query.type, klass=query.klass, id=query.id, flags=query.flags, edns=query.edns)
 
 
 @st.composite

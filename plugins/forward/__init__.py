@@ -18,7 +18,7 @@ from pydnsk8s.plugins.forward.rules import MOST, Rules, read
 from pydnsk8s.upstream import Address, Message, Unanswered, Upstream, resolve
 
 _log = log.plugin("forward")
-_PATIENCE = 5.0  # seconds for all attempts together
+_ALTOGETHER = 5.0  # seconds for all attempts together
 _PAUSE = 0.02  # seconds before upstreams that all refused at once are tried again
 _FLAGS = 0x7800 | codes.RD | codes.AD | codes.CD
 # RFC 7873 section 5.4 and RFC 7828 section 3.2.1: these belong to the connection between client and us.
@@ -135,31 +135,41 @@ class Forward(Plugin):
         message = _message(query, self._block.limit)
         loop = asyncio.get_running_loop()
         timeout = self.rules.terms.read_timeout
-        end = loop.time() + max(_PATIENCE, timeout)
+        now = loop.time()
+        end = now + max(_ALTOGETHER, timeout)
         attempts, failure = 0, ""
         while candidates := self._candidates():
             reply: Reply | None = None
             for upstream in candidates:
-                left = end - loop.time()
-                if attempts >= self._attempts or left <= 0:
+                if attempts >= self._attempts or now >= end:
                     return reply or _no_answer(codes.SERVFAIL, failure)
                 attempts += 1
                 query.labels["forward/upstream"] = upstream.__str__
                 try:
-                    reply = await self._ask_one(upstream, message, query, min(timeout, left))
+                    reply = await self._ask_one(upstream, message, query, min(timeout, end - now))
                 except Unanswered as error:
                     upstream.health.doubt()
                     failure = f"{upstream}: {error}"
                 except wire.FormError as error:
                     failure = f"{upstream}: malformed reply: {error}"
                 else:
+                    upstream.took(loop.time() - now, reply.rcode)
                     if reply.rcode not in self.rules.failover:
                         return reply
+                now = loop.time()
             if reply is not None:
                 return reply
             if attempts < self._attempts:
                 await asyncio.sleep(_PAUSE)
         return _no_answer(codes.SERVFAIL, failure or "every upstream is down")
+
+    async def _ask_one(self, upstream: Upstream, message: Message, query: Query, seconds: float) -> Reply:
+        stream = query.client.transport != "udp" and not self.rules.prefer_udp
+        packet = await upstream.ask(message, seconds, stream=stream)
+        if self.rules.prefer_udp and packet[2] & codes.TC >> 8 and not upstream.terms.stream:
+            packet = await upstream.ask(message, seconds, stream=True)
+        bare = len(packet) == 12
+        return _no_answer(packet[3] & 15) if bare else wire.forwarded(packet)
 
     def _candidates(self) -> Sequence[Upstream]:
         """The upstreams in the order to try them: those that failed last, those that are down not at all."""
@@ -177,18 +187,6 @@ class Forward(Plugin):
         # More likely the checks are wrong than everything is down: try as if all were well.
         _BROKEN.add(1)
         return order
-
-    async def _ask_one(self, upstream: Upstream, message: Message, query: Query, seconds: float) -> Reply:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        stream = query.client.transport != "udp" and not self.rules.prefer_udp
-        packet = await upstream.ask(message, seconds, stream=stream)
-        if self.rules.prefer_udp and packet[2] & codes.TC >> 8 and not upstream.terms.stream:
-            packet = await upstream.ask(message, seconds, stream=True)
-        bare = len(packet) == 12
-        reply = _no_answer(packet[3] & 15) if bare else wire.forwarded(packet)
-        upstream.took(loop.time() - began, reply.rcode)
-        return reply
 
 
 def _message(query: Query, limit: int) -> Message:

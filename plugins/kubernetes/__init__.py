@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Self
+from typing import NamedTuple, Self
 
-from pydnsk8s import codes, log, names
+from pydnsk8s import codes, log, names, rdata
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import Keep
 from pydnsk8s.kube.access import Access, AccessError
@@ -19,7 +19,7 @@ from pydnsk8s.kube.source import Source
 from pydnsk8s.message import Labels, Query, Record, Reply
 from pydnsk8s.plugin import Plugin, Rest, ServerBlock, StartError
 from pydnsk8s.plugins.kubernetes import records
-from pydnsk8s.plugins.kubernetes.finding import Found, endpoint_name, find
+from pydnsk8s.plugins.kubernetes.finding import endpoint_name, find
 from pydnsk8s.plugins.kubernetes.labels import labels_of
 from pydnsk8s.plugins.kubernetes.name import Asked, Part, pod_address, take_apart, words_of
 from pydnsk8s.plugins.kubernetes.options import Options, is_reverse, read
@@ -28,6 +28,13 @@ from pydnsk8s.plugins.kubernetes.servers import name_servers
 _log = log.plugin("kubernetes")
 _VERSION = b"1.1.0"  # of the Kubernetes DNS specification
 _VERSION_TTL = 28_800
+
+
+class Alias(NamedTuple):
+    """An ExternalName service's CNAME, and how long it holds."""
+
+    record: Record
+    keep: Keep
 
 
 class Kubernetes(Plugin):
@@ -83,79 +90,86 @@ class Kubernetes(Plugin):
             return Reply(codes.REFUSED, authoritative=False, plugin=self.name)
         if not self.index.synced:
             # Neither a false NXDOMAIN nor a cluster's name sent to somebody else's server.
-            soa = records.soa(zone, self.options.ttl, self.index.changed_at)
-            return Reply(codes.SERVFAIL, authority=(soa,), plugin=self.name, error="the cluster is not known yet")
-        if is_reverse(zone):
-            return await self._answer_reverse(query, zone, rest)
-        return await self._answer_forward(query, zone, rest)
+            error = "the cluster is not known yet"
+            return Reply(codes.SERVFAIL, authority=(self._soa(zone),), plugin=self.name, error=error)
+        outcome = self._look_up_address(query, zone) if is_reverse(zone) else self._look_up(query, zone)
+        if isinstance(outcome, Reply):
+            return outcome
+        if isinstance(outcome, Alias):
+            return await self._follow(query, outcome)
+        if self.options.fall.through(query.name):
+            return (await rest(query)).under(outcome)
+        return Reply(codes.NXDOMAIN, authority=(self._soa(zone),), keep=outcome, plugin=self.name)
 
-    async def _answer_forward(self, query: Query, zone: bytes, rest: Rest) -> Reply:
+    def _look_up(self, query: Query, zone: bytes) -> Reply | Alias | Keep:
+        """The reply for a name that exists; for one that does not, how long that is known."""
         asked = self._asked(query, zone)
         match asked.part:
             case Part.SERVICE:
-                return await self._answer_service(query, zone, asked, rest)
+                return self._look_up_service(query, zone, asked)
             case Part.POD:
-                return await self._answer_pod(query, zone, asked, rest)
+                return self._look_up_pod(query, zone, asked)
             case Part.APEX:
-                return self._answer_apex(query, zone)
+                return self._apex(query, zone)
             case Part.SERVER:
                 addresses = [record for _, held in self._servers(zone) for record in held]
                 return self._data(query, zone, records.renamed(addresses, query), self._keep(ZONE))
             case Part.VERSION:
-                version = Record(query.name, codes.TXT, _VERSION_TTL, bytes((len(_VERSION),)) + _VERSION)
-                return self._data(query, zone, (version,), self._keep())
+                version = Record(query.name, codes.TXT, _VERSION_TTL, rdata.txt(_VERSION))
+                return self._data(query, zone, (version,), self._keep(SYNCED))
             case Part.BRANCH:
-                return self._data(query, zone, (), self._keep())
+                return self._data(query, zone, (), self._keep(SYNCED))
             case Part.NAMESPACE:
                 exists = self._exposes(asked.namespace)
             case Part.POD_NAMESPACE:
                 exists = self.options.pods != "disabled" and self._exposes(asked.namespace)
             case _:
-                return await self._nothing(query, zone, self._keep(), rest)
+                return self._keep(SYNCED)
         keep = self._keep(("namespace", asked.namespace))
-        return self._data(query, zone, (), keep) if exists else await self._nothing(query, zone, keep, rest)
+        return self._data(query, zone, (), keep) if exists else keep
 
-    async def _answer_service(self, query: Query, zone: bytes, asked: Asked, rest: Rest) -> Reply:
+    def _look_up_service(self, query: Query, zone: bytes, asked: Asked) -> Reply | Alias | Keep:
         if not self._exposes(asked.namespace):
-            return await self._nothing(query, zone, self._keep(("namespace", asked.namespace)), rest)
+            return self._keep(("namespace", asked.namespace))
         keep = self._keep(("namespace", asked.namespace), ("service", asked.namespace, asked.service))
         found = find(self.index, self.options, asked, multicluster=zone in self.options.multicluster)
         if found is None:
-            return await self._nothing(query, zone, keep, rest)
+            return keep
         if found.alias:
-            return await self._follow(query, zone, found, keep)
-        if query.type == codes.SRV:
-            return self._services(query, zone, asked, found, keep)
-        return self._data(query, zone, records.addresses(query, found.entries, self.options.ttl), keep)
-
-    def _services(self, query: Query, zone: bytes, asked: Asked, found: Found, keep: Keep) -> Reply:
+            return self._alias(query, zone, found.alias, keep)
+        if query.type != codes.SRV:
+            return self._data(query, zone, records.addresses(query, found.entries, self.options.ttl), keep)
         suffix = names.join(asked.namespace.encode("latin-1"), b"svc", to=zone)
         answer, additional = records.services(query, found.entries, suffix, self.options.ttl)
         return self._data(query, zone, answer, keep, additional)
 
-    async def _follow(self, query: Query, zone: bytes, found: Found, keep: Keep) -> Reply:
-        """The reply for an ExternalName service: its CNAME and, for who wants data, what that name has."""
+    def _alias(self, query: Query, zone: bytes, alias: str, keep: Keep) -> Reply | Alias:
+        """What an ExternalName service gives: its CNAME, or what stands behind it for who wants data."""
         try:
-            target = names.parse(found.alias)
+            target = names.parse(alias)
         except ValueError as error:
             return self._data(query, zone, (), keep).with_(error=f"externalName: {error}")
         if target == query.name or query.type not in (codes.A, codes.AAAA, codes.CNAME, codes.TXT):
             return self._data(query, zone, (), keep)
-        alias = Record(query.name, codes.CNAME, self.options.ttl, target)
+        record = Record(query.name, codes.CNAME, self.options.ttl, target)
         if query.type == codes.CNAME:
-            return Reply(answer=(alias,), keep=keep, plugin=self.name)
-        reached = await query.lookup(target, query.type)
+            return Reply(answer=(record,), keep=keep, plugin=self.name)
+        return Alias(record, keep)
+
+    async def _follow(self, query: Query, alias: Alias) -> Reply:
+        """The alias, and what the name it stands for has of the type asked for."""
+        reached = await query.lookup(alias.record.data, query.type)
         # RFC 1034 section 4.3.2: what could not be found behind the alias does not take the alias away.
-        chain = dict.fromkeys((alias, *(reached.answer if reached.rcode == codes.NOERROR else ())))
+        chain = dict.fromkeys((alias.record, *(reached.answer if reached.rcode == codes.NOERROR else ())))
         return Reply(
             answer=tuple(chain),
-            keep=keep & reached.keep,
+            keep=alias.keep & reached.keep,
             plugin=self.name,
             truncated=reached.truncated,
             tallies=reached.tallies,
         )
 
-    async def _answer_pod(self, query: Query, zone: bytes, asked: Asked, rest: Rest) -> Reply:
+    def _look_up_pod(self, query: Query, zone: bytes, asked: Asked) -> Reply | Keep:
         keys: list[Key] = [("namespace", asked.namespace)]
         address = _packed(pod_address(asked.pod))
         exists = self.options.pods != "disabled" and address is not None and self._exposes(asked.namespace)
@@ -163,28 +177,26 @@ class Kubernetes(Plugin):
             keys.append(("ip", address))
             exists = exists and any(pod.namespace == asked.namespace for pod in self.index.pods_at(address))
         if not exists or address is None:
-            return await self._nothing(query, zone, self._keep(*keys), rest)
+            return self._keep(*keys)
         kind = codes.A if len(address) == 4 else codes.AAAA
         return self._data(query, zone, (Record(query.name, kind, self.options.ttl, address),), self._keep(*keys))
 
-    async def _answer_reverse(self, query: Query, zone: bytes, rest: Rest) -> Reply:
+    def _look_up_address(self, query: Query, zone: bytes) -> Reply | Keep:
+        """The reply for a reverse name that exists; for one that does not, how long that is known."""
         if query.name == zone:
-            return self._answer_apex(query, zone)
+            return self._apex(query, zone)
         address = names.address(query.name)
         if address is None:
             network = names.network(query.name)
             if network is None:
-                return await self._nothing(query, zone, self._keep(), rest)
+                return self._keep(SYNCED)
             keep = self._keep(("below", network))
             # RFC 8020 section 2: a name with others below it exists.
-            exists = self.index.has_addresses_below(network)
-            return self._data(query, zone, (), keep) if exists else await self._nothing(query, zone, keep, rest)
+            return self._data(query, zone, (), keep) if self.index.has_addresses_below(network) else keep
         keep = self._keep(("ip", address))
-        targets = list(self._names_of(address))
-        if not targets:
-            return await self._nothing(query, zone, keep, rest)
-        pointers = [Record(query.name, codes.PTR, self.options.ttl, target) for target in dict.fromkeys(targets)]
-        return self._data(query, zone, pointers, keep)
+        targets = dict.fromkeys(self._names_of(address))
+        pointers = [Record(query.name, codes.PTR, self.options.ttl, target) for target in targets]
+        return self._data(query, zone, pointers, keep) if pointers else keep
 
     def _names_of(self, address: bytes) -> list[bytes]:
         """What a reverse lookup shows: the one service with this address, else every endpoint there."""
@@ -199,15 +211,16 @@ class Kubernetes(Plugin):
                 found.append(names.join(label.encode(), name.encode(), namespace.encode(), b"svc", to=suffix))
         return found
 
-    def _answer_apex(self, query: Query, zone: bytes) -> Reply:
+    def _apex(self, query: Query, zone: bytes) -> Reply:
         keep = self._keep(ZONE)
-        if query.type == codes.SOA:
-            return self._data(query, zone, (records.soa(zone, self.options.ttl, self.index.changed_at),), keep)
         if query.type == codes.NS:
             servers = self._servers(zone)
             answer = [Record(zone, codes.NS, self.options.ttl, name) for name, _ in servers]
             return self._data(query, zone, answer, keep, [record for _, held in servers for record in held])
-        return self._data(query, zone, (), keep)
+        return self._data(query, zone, (self._soa(zone),), keep)
+
+    def _soa(self, zone: bytes) -> Record:
+        return records.soa(zone, self.options.ttl, self.index.changed_at)
 
     def _servers(self, zone: bytes) -> list[tuple[bytes, list[Record]]]:
         return name_servers(self.index, self.options, zone, self._block)
@@ -225,15 +238,7 @@ class Kubernetes(Plugin):
         if fitting:
             return Reply(answer=fitting, additional=additional, keep=keep, plugin=self.name)
         # RFC 2308 section 2.2: NODATA shows the SOA.
-        soa = records.soa(zone, self.options.ttl, self.index.changed_at)
-        return Reply(authority=(soa,), keep=keep, plugin=self.name)
-
-    async def _nothing(self, query: Query, zone: bytes, keep: Keep, rest: Rest) -> Reply:
-        """The reply for a name that does not exist here: NXDOMAIN, or what the rest of the chain knows of it."""
-        if self.options.fall.through(query.name):
-            return (await rest(query)).under(keep)
-        soa = records.soa(zone, self.options.ttl, self.index.changed_at)
-        return Reply(codes.NXDOMAIN, authority=(soa,), keep=keep, plugin=self.name)
+        return Reply(authority=(self._soa(zone),), keep=keep, plugin=self.name)
 
     def _asked(self, query: Query, zone: bytes) -> Asked:
         words = words_of(query.name, zone)
@@ -244,7 +249,7 @@ class Kubernetes(Plugin):
         return shown and self.index.has_namespace(namespace)
 
     def _keep(self, *keys: Key) -> Keep:
-        return Keep(stamps=frozenset(self.index.stamp(key) for key in keys or (SYNCED,)))
+        return Keep(stamps=frozenset(self.index.stamp(key) for key in keys))
 
     def _open(self) -> Source:
         options, kinds = self.options, _kinds(self.options)

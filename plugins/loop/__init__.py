@@ -13,7 +13,7 @@ from pydnsk8s.message import Edns, Query, Reply
 from pydnsk8s.metrics import Counter
 from pydnsk8s.plugin import Plugin, Rest, ServerBlock
 from pydnsk8s.upstream import Address, Message, Terms, Unanswered
-from pydnsk8s.upstream.outstanding import Wheel
+from pydnsk8s.upstream.outstanding import Patience
 from pydnsk8s.upstream.terms import Reuse
 from pydnsk8s.upstream.udp import Udp
 
@@ -95,7 +95,7 @@ class Loop(Plugin):
             return False
         host, port = self._block.addresses[0]
         terms = Terms()
-        udp = Udp(Address("dns", _LOOPBACK.get(host, host), port), terms, Wheel(), Reuse(Counter(), Counter()))
+        udp = Udp(Address("dns", _LOOPBACK.get(host, host), port), terms, Patience(), Reuse(Counter(), Counter()))
         try:
             # A new name each time: a reply that was only late must not look like a loop.
             self._asked = names.join(_random_label(), _random_label(), to=self._zone)

@@ -50,7 +50,8 @@ class Health:
                 return
 
     async def stop(self) -> None:
-        """End the checks."""
+        """End the checks, and hold nothing against the upstream that will not be checked any more."""
+        self._fails = 0
         if self._checking is not None:
             self._checking.cancel()
             await asyncio.gather(self._checking, return_exceptions=True)

@@ -43,51 +43,43 @@ class Message(NamedTuple):
         return cls(packet, packet[12 : 12 + len(name) + 4])
 
 
-class Asked:
+class Asked(NamedTuple):
     """One question on its way, and who waits for its answer."""
 
-    __slots__ = ("answer", "id", "question", "seconds", "turn", "where")
-
-    def __init__(self, id: bytes, question: bytes, answer: asyncio.Future[bytes], where: Outstanding) -> None:
-        self.id = id
-        self.question = question
-        self.answer = answer
-        self.where = where
-        self.turn: set[Asked]
-        """Those that the wheel ends together with this one."""
-        self.seconds: float
+    question: bytes
+    answer: asyncio.Future[bytes]
+    end: float
+    """When to wait no longer, in the loop's time."""
+    seconds: float
+    """How long that was from the start."""
 
 
-class Wheel:
-    """Ends what has waited too long, in coarse steps: one timer for all questions instead of one for each."""
+class Patience:
+    """Ends what has waited too long: one timer for all questions, in coarse steps, instead of one for each."""
 
     STEP = 0.05
 
     def __init__(self) -> None:
-        self._turns: dict[int, set[Asked]] = {}
+        self._watched: set[Outstanding] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, asked: Asked, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
-        """End this question after so many seconds, or up to one step later."""
-        number = int((loop.time() + seconds) / self.STEP) + 1
-        turn = self._turns.get(number)
-        if turn is None:
-            turn = self._turns[number] = set()
-        turn.add(asked)
-        asked.turn = turn
-        asked.seconds = seconds
+    def watch(self, outstanding: Outstanding, loop: asyncio.AbstractEventLoop) -> None:
+        """Look after these questions until none is left."""
+        self._watched.add(outstanding)
         if self._timer is None:
-            self._timer = loop.call_later(self.STEP, self._advance, loop)
+            self._timer = loop.call_later(self.STEP, self._look, loop)
 
-    def _advance(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = int(loop.time() / self.STEP)
-        for number in [number for number in self._turns if number <= now]:
-            for asked in tuple(self._turns.pop(number)):
-                asked.where.give_up(asked)
-        self._timer = loop.call_later(self.STEP, self._advance, loop) if self._turns else None
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for outstanding in tuple(self._watched):
+            outstanding.expire(now)
+            if not outstanding:
+                self._watched.discard(outstanding)
+        self._timer = loop.call_later(self.STEP, self._look, loop) if self._watched else None
 
     def stop(self) -> None:
-        """End nothing any more."""
+        """Look no more."""
+        self._watched.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -96,11 +88,9 @@ class Wheel:
 class Outstanding:
     """The questions sent over one socket and not answered yet, by id."""
 
-    __slots__ = ("_asked", "_emptied", "_ids", "_loop", "_wheel", "given_up")
-
-    def __init__(self, wheel: Wheel, loop: asyncio.AbstractEventLoop, emptied: Callable[[], None]) -> None:
+    def __init__(self, patience: Patience, loop: asyncio.AbstractEventLoop, emptied: Callable[[], None]) -> None:
         self._asked: dict[bytes, Asked] = {}
-        self._wheel = wheel
+        self._patience = patience
         self._loop = loop
         self._emptied = emptied
         self._ids = _random_ids()
@@ -112,12 +102,13 @@ class Outstanding:
 
     def add(self, message: Message, seconds: float) -> tuple[bytes, asyncio.Future[bytes]]:
         """Give the message an id that is free; returns the packet to send and the answer to wait for."""
+        if not self._asked:
+            self._patience.watch(self, self._loop)
         id = next(self._ids)
         while id in self._asked:
             id = next(self._ids)
         answer: asyncio.Future[bytes] = self._loop.create_future()
-        asked = self._asked[id] = Asked(id, message.question, answer, self)
-        self._wheel.add(asked, seconds, self._loop)
+        self._asked[id] = Asked(message.question, answer, self._loop.time() + seconds, seconds)
         return id + message.packet[2:], answer
 
     def settle(self, packet: bytes) -> None:
@@ -127,31 +118,30 @@ class Outstanding:
             return
         if not wire.matches(packet, packet[0] << 8 | packet[1], asked.question) and not _is_bare_error(packet):
             return
-        asked.turn.discard(asked)
+        del self._asked[packet[:2]]
         if not asked.answer.done():
             asked.answer.set_result(packet)
-        self._drop(asked)
+        if not self._asked:
+            self._emptied()
 
-    def give_up(self, asked: Asked) -> None:
-        """Tell the one who waits for this answer that the time is over."""
-        self.given_up += 1
-        if not asked.answer.done():
-            asked.answer.set_exception(Unanswered(f"no reply within {asked.seconds:.3g} s"))
-        self._drop(asked)
+    def expire(self, now: float) -> None:
+        """Tell those who have waited long enough that no answer will come."""
+        late = [id for id, asked in self._asked.items() if asked.end <= now]
+        for id in late:
+            asked = self._asked.pop(id)
+            self.given_up += 1
+            if not asked.answer.done():
+                asked.answer.set_exception(Unanswered(f"no reply within {asked.seconds:.3g} s"))
+        if late and not self._asked:
+            self._emptied()
 
     def fail(self, error: Unanswered) -> None:
         """Tell everybody who waits that no answer will come."""
         waiting = tuple(self._asked.values())
         self._asked.clear()
         for asked in waiting:
-            asked.turn.discard(asked)
             if not asked.answer.done():
                 asked.answer.set_exception(error)
-
-    def _drop(self, asked: Asked) -> None:
-        del self._asked[asked.id]
-        if not self._asked:
-            self._emptied()
 
 
 def _random_ids() -> Iterator[bytes]:

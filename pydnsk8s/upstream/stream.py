@@ -7,17 +7,17 @@ import ssl
 from collections.abc import Callable
 
 from pydnsk8s.upstream.address import Address
-from pydnsk8s.upstream.outstanding import Closed, Message, Outstanding, Unanswered, Wheel, reason
+from pydnsk8s.upstream.outstanding import Closed, Message, Outstanding, Patience, Unanswered, reason
 from pydnsk8s.upstream.terms import Reuse, Terms
 
 
 class Stream(asyncio.Protocol):
     """One connection: questions leave as they come, replies may arrive in any order (RFC 7766 section 6.2.1.1)."""
 
-    def __init__(self, wheel: Wheel, idle: Callable[[Stream], None], gone: Callable[[Stream], None]) -> None:
+    def __init__(self, patience: Patience, idle: Callable[[Stream], None], gone: Callable[[Stream], None]) -> None:
         loop = asyncio.get_running_loop()
         self._loop = loop
-        self._outstanding = Outstanding(wheel, loop, self._emptied)
+        self._outstanding = Outstanding(patience, loop, self._emptied)
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []
         self._arrived = bytearray()
@@ -120,11 +120,11 @@ class Streams:
     """Questions on one connection beyond which none is taken."""
 
     def __init__(
-        self, address: Address, terms: Terms, wheel: Wheel, reuse: Reuse, context: ssl.SSLContext | None
+        self, address: Address, terms: Terms, patience: Patience, reuse: Reuse, context: ssl.SSLContext | None
     ) -> None:
         self._address = address
         self._terms = terms
-        self._wheel = wheel
+        self._patience = patience
         self._reuse = reuse
         self._context = context
         self._open: set[Stream] = set()
@@ -156,7 +156,7 @@ class Streams:
         if len(self._open) >= 2 * self.LIMIT:
             raise Unanswered(f"{len(self._open)} connections are open already")
         self._reuse.misses.add(1)
-        stream = Stream(self._wheel, self._idle, self._gone)
+        stream = Stream(self._patience, self._idle, self._gone)
         self._open.add(stream)
         stream.connect(self._address, self._terms, self._context)
         return stream

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 
 from pydnsk8s.upstream.address import Address
-from pydnsk8s.upstream.outstanding import Message, Outstanding, Unanswered, Wheel, reason
+from pydnsk8s.upstream.outstanding import Message, Outstanding, Patience, Unanswered, reason
 from pydnsk8s.upstream.terms import Reuse, Terms
 
 _ARRIVED = bytearray(65535)
@@ -22,10 +22,10 @@ class Port:
     Being connected it takes packets from the upstream's address only, and learns when nobody listens there.
     """
 
-    def __init__(self, opened: socket.socket, wheel: Wheel, uses: int, gone: Callable[[Port], None]) -> None:
+    def __init__(self, opened: socket.socket, patience: Patience, uses: int, gone: Callable[[Port], None]) -> None:
         self._socket = opened
         self._loop = asyncio.get_running_loop()
-        self._outstanding = Outstanding(wheel, self._loop, self._emptied)
+        self._outstanding = Outstanding(patience, self._loop, self._emptied)
         self._retired = False
         self._gone = gone
         self.uses = uses
@@ -89,10 +89,10 @@ class Udp:
     USES = 256
     """Questions from one port before another takes its place."""
 
-    def __init__(self, address: Address, terms: Terms, wheel: Wheel, reuse: Reuse) -> None:
+    def __init__(self, address: Address, terms: Terms, patience: Patience, reuse: Reuse) -> None:
         self._address = address
         self._terms = terms
-        self._wheel = wheel
+        self._patience = patience
         self._reuse = reuse
         self._seats: list[Port | None] = [None] * self.PORTS
         self._open: set[Port] = set()
@@ -127,7 +127,7 @@ class Udp:
         except OSError:
             opened.close()
             raise
-        port = self._seats[seat] = Port(opened, self._wheel, self.USES, self._open.discard)
+        port = self._seats[seat] = Port(opened, self._patience, self.USES, self._open.discard)
         self._open.add(port)
         return port
 

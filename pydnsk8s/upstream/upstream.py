@@ -10,7 +10,7 @@ from typing import Protocol
 from pydnsk8s import codes, metrics
 from pydnsk8s.upstream.address import Address
 from pydnsk8s.upstream.health import Health
-from pydnsk8s.upstream.outstanding import Message, Wheel
+from pydnsk8s.upstream.outstanding import Message, Patience
 from pydnsk8s.upstream.stream import Streams
 from pydnsk8s.upstream.terms import Reuse, Terms
 from pydnsk8s.upstream.udp import Udp
@@ -56,8 +56,9 @@ class Upstream:
         self.terms = terms
         self.plugin = plugin
         self._text = str(address)
-        self._wheel = Wheel()
-        self._udp = Udp(address, terms, self._wheel, self._reuse("udp"))
+        self._durations: dict[int, metrics.Histogram] = {}
+        self._patience = Patience()
+        self._udp = Udp(address, terms, self._patience, self._reuse("udp"))
         self._streams = self._connections()
         self.health = Health(
             self._check, terms.check_every, terms.max_fails, _CHECK_FAILURES.labels(plugin, self._text)
@@ -78,10 +79,10 @@ class Upstream:
                 return Https(self.address, self.terms, self._reuse("https"))
             case "tls":
                 return Streams(
-                    self.address, self.terms, self._wheel, self._reuse("tcp-tls"), self.terms.contexts["tls"]
+                    self.address, self.terms, self._patience, self._reuse("tcp-tls"), self.terms.contexts["tls"]
                 )
             case _:
-                return Streams(self.address, self.terms, self._wheel, self._reuse("tcp"), None)
+                return Streams(self.address, self.terms, self._patience, self._reuse("tcp"), None)
 
     def ask(self, message: Message, seconds: float, *, stream: bool = False) -> Awaitable[bytes]:
         """The reply to the message, over UDP unless ``stream`` or the terms forbid it; Unanswered if there is none."""
@@ -91,7 +92,11 @@ class Upstream:
 
     def took(self, seconds: float, rcode: int) -> None:
         """Count a reply and how long it took."""
-        _DURATIONS.labels(self.plugin, self._text, codes.rcode_name(rcode)).observe(seconds)
+        durations = self._durations.get(rcode)
+        if durations is None:
+            durations = _DURATIONS.labels(self.plugin, self._text, codes.rcode_name(rcode))
+            self._durations[rcode] = durations
+        durations.observe(seconds)
 
     def _check(self) -> Awaitable[bytes]:
         flags = codes.RD if self.terms.check_recursion else 0
@@ -102,6 +107,6 @@ class Upstream:
         await self.health.stop()
         self._udp.close()
         await self._streams.stop()
-        self._wheel.stop()
+        self._patience.stop()
         # A transport reports its end to the loop, which has to turn once for that.
         await asyncio.sleep(0)

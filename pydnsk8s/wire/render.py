@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 
 from pydnsk8s import codes
 from pydnsk8s.message import Edns, Query, Record, Reply
+from pydnsk8s.names import is_under
 from pydnsk8s.rdata import LAYOUTS
 from pydnsk8s.wire.forwarded import Forwarded
 
@@ -155,8 +157,37 @@ def _put_name(out: bytearray, name: bytes, seen: dict[bytes, int]) -> None:
     out += b"\0"
 
 
+@lru_cache(256)
+def _beneath(record: Record) -> tuple[bytes, ...] | None:
+    """A record whose data names only what is below its owner, in pieces to be joined by pointers to the owner.
+
+    Such are the SOA and NS records that most negative replies carry.
+    """
+    layout = LAYOUTS.get(record.type)
+    if layout is None or not layout.compress or len(record.name) == 1:
+        return None
+    data, at = record.data, layout.skip
+    pieces, before = [], data[:at]
+    for _ in range(layout.names):
+        end = at
+        while data[end]:
+            end += 1 + data[end]
+        name = data[at : end + 1]
+        if not is_under(name, record.name):
+            return None
+        pieces.append(before + name[: len(name) - len(record.name)])
+        before, at = b"", end + 1
+    pieces.append(before + data[at:])
+    length = sum(map(len, pieces)) + 2 * layout.names
+    return (b"", _FIXED.pack(record.type, record.klass, record.ttl, length) + pieces[0], *pieces[1:])
+
+
 def _put(out: bytearray, record: Record, question: bytes, seen: dict[bytes, int]) -> None:
     name, type, ttl, data, klass = record
+    if is_under(question, name) and (pieces := _beneath(record)) is not None:
+        pointer = 0xC000 | 12 + len(question) - len(name)
+        out += pointer.to_bytes(2, "big").join(pieces)
+        return
     if name == question and len(name) > 1:
         out += _QUESTION
     else:

@@ -126,8 +126,9 @@ def _data(wire: bytes, type: int, at: int, end: int, expanded: dict[int, bytes])
 
 def _name(wire: bytes, at: int, expanded: dict[int, bytes]) -> tuple[bytes, int]:
     """The decompressed name at an offset and where the next field starts."""
-    start, limit = at, at
+    limit = at
     parts: list[bytes] = []
+    starts = [(at, 0)]  # where this name and each it points to begins, and how many parts come before it
     end = 0
     while True:
         length = wire[at]
@@ -140,6 +141,7 @@ def _name(wire: bytes, at: int, expanded: dict[int, bytes]) -> tuple[bytes, int]
             if target in expanded:
                 parts.append(expanded[target])
                 break
+            starts.append((target, len(parts)))
             at = limit = target
         elif length > 63:
             raise FormError("a label of an unknown kind")
@@ -153,5 +155,6 @@ def _name(wire: bytes, at: int, expanded: dict[int, bytes]) -> tuple[bytes, int]
     name = b"".join(parts)
     if len(name) > _MAX_NAME:
         raise FormError("a name over 255 octets")
-    expanded[start] = name
+    for start, before in starts:
+        expanded[start] = b"".join(parts[before:])
     return name, end

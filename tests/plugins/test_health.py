@@ -84,6 +84,7 @@ async def test_during_lameduck_the_page_goes_on_answering() -> None:
         await plugin.start()
         assert plugin.page is not None
         lingering = asyncio.create_task(plugin.linger())
+        await clock.advance(0)
         await clock.advance(4.9)
         assert await get(plugin.page.address, "/health") == (200, "OK")
         assert not lingering.done()

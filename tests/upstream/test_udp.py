@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydnsk8s import codes, names
 from pydnsk8s.upstream import Message, Terms, Unanswered, Upstream, parse
 from pydnsk8s.upstream.address import Address
-from pydnsk8s.upstream.outstanding import Outstanding, Wheel
+from pydnsk8s.upstream.outstanding import Outstanding, Patience
 from pydnsk8s.upstream.udp import Udp
 from tests.upstream.servers import Replies, Server, reply, until
 
@@ -153,8 +153,8 @@ async def test_an_error_that_is_a_header_alone_is_taken_for_the_reply() -> None:
 def test_no_packet_breaks_the_bookkeeping(junk: bytes, cut: int) -> None:
     async def scene() -> None:
         loop = asyncio.get_running_loop()
-        wheel = Wheel()
-        outstanding = Outstanding(wheel, loop, lambda: None)
+        patience = Patience()
+        outstanding = Outstanding(patience, loop, lambda: None)
         packet, answer = outstanding.add(QUESTION, 60)
         right = reply(packet)
         for arrived in (junk, packet[:2] + junk, right[:cut] + junk, right[:cut]):
@@ -164,6 +164,6 @@ def test_no_packet_breaks_the_bookkeeping(junk: bytes, cut: int) -> None:
         assert len(outstanding) == (0 if bare_error else 1)
         outstanding.fail(Unanswered("the end"))
         assert isinstance(answer.exception(), Unanswered) or bare_error
-        wheel.stop()
+        patience.stop()
 
     asyncio.run(scene())

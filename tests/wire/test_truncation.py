@@ -12,7 +12,7 @@ from pydnsk8s import codes, names, testing
 from pydnsk8s.message import Edns, Query, Record, Reply
 from pydnsk8s.wire import forwarded, render
 
-from .. import strategies as draw
+from tests import strategies as draw
 
 limits = st.integers(512, 1400)
 ZONE = names.parse("example.org")
@@ -47,13 +47,13 @@ def test_a_cut_reply_fits_and_keeps_its_record_sets_whole(
     assert complete or not cut.additional
 
 
-@given(draw.queries(), draw.replies)
+@given(draw.queries(), draw.replies())
 def test_what_fits_is_never_cut(query: Query, reply: Reply) -> None:
     wire = render(query, reply, 65535, 1232)
     assert render(query, reply, len(wire), 1232) == wire
 
 
-@given(draw.queries(), draw.replies, limits)
+@given(draw.queries(), draw.replies(), limits)
 def test_a_smaller_limit_never_gives_more(query: Query, reply: Reply, limit: int) -> None:
     small, large = (forwarded(render(query, reply, most, 1232)) for most in (limit, limit + 200))
     assert len(small.records) <= len(large.records)
@@ -76,7 +76,7 @@ def test_glue_that_is_missing_from_a_referral_counts(servers: int, referral: boo
     assert cut.truncated == (missing and referral)
 
 
-@given(draw.queries(), draw.replies)
+@given(draw.queries(), draw.replies())
 def test_every_pointer_points_back_at_a_name(query: Query, reply: Reply) -> None:
     wire = render(query, reply, 65535, 1232)
     starts = set(label_starts(wire))
