@@ -68,8 +68,8 @@ class Keep:
             return self
         if self is ALWAYS:
             return other
-        if self.seconds <= 0 and not other.stamps:
-            # Nothing is kept, whatever else would have been allowed; the stamps tell what it depends on.
+        if self.seconds <= 0 and not (other.stamps or other.prefix4 or other.prefix6):
+            # Nothing is kept, and nothing is added to what it depends on.
             return self
         return Keep(
             min(self.seconds, other.seconds),

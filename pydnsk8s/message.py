@@ -264,5 +264,7 @@ class Seen(NamedTuple):
     reply: Reply
     size: int
     """Octets sent."""
+    flags: int
+    """The second 16 bits of the header sent."""
     seconds: float
     """From the packet's arrival to the reply's departure."""

@@ -233,9 +233,12 @@ class Server:
                 ancestor = heirs.get(plugin.written)
                 if isinstance(plugin, Inheritor) and type(ancestor) is type(plugin) and plugin.inherit(ancestor):
                     kept.append(ancestor)
+                    await plugin.start()
+                    continue
                 await plugin.start()
                 started.append(plugin)
         except BaseException:
+            # An heir shares what it holds with its ancestor, which goes on: it is not stopped.
             await _stop_all(started)
             raise
         self._plugins = list(configuration.plugins)

@@ -204,8 +204,8 @@ def _question(name: str, type: str, words: list[str]) -> _Question:
     for word, flag in _FLAGS.items():
         message.flags |= flag if word in given else 0
     if {"edns", "version", "option", "do"} & given.keys():
-        options = [
-            dns.edns.GenericOption(int(code), bytes.fromhex(value))
+        options: list[dns.edns.Option] = [
+            dns.edns.GenericOption(dns.edns.OptionType.make(int(code)), bytes.fromhex(value))
             for code, _, value in (text.partition(":") for text in given.get("option", "").split(",") if text)
         ]
         flags = dns.flags.DO if "do" in given else 0

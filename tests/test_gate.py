@@ -181,7 +181,8 @@ class GateAndWorld(RuleBasedStateMachine):
     @invariant()
     def it_is_bounded(self) -> None:
         assert len(self.gate) <= self.gate.entries
-        held = sum(entry.cost for entry in (*self.gate._memo.values(), *self.gate._forks.values()))
+        held = sum(entry.cost for entry in self.gate._memo.values())
+        held += sum(fork.cost for fork in self.gate._forks.values())
         assert self.gate._held == held <= self.gate.octets
         assert self.gate._watches.keys() <= {*self.gate._memo, *self.gate._forks}
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 from pydnsk8s.corefile import Directive, Option
-from pydnsk8s.plugin import Plugin, ServerBlock
-
 from pydnsk8s.listen import interfaces
+from pydnsk8s.plugin import Plugin, ServerBlock
 
 _USAGE = {"except": "except ADDRESS|INTERFACE..."}
 

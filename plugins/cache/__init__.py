@@ -125,7 +125,11 @@ class Cache(Plugin):
         if query.opcode != codes.OPCODE_QUERY or query.type in _PASSED:
             return False
         # RFC 7871: the answer is for the network named in the option, and for no other.
-        if query.edns is not None and query.edns.options and any(code == codes.OPTION_SUBNET for code, _ in query.edns.options):
+        if (
+            query.edns is not None
+            and query.edns.options
+            and any(code == codes.OPTION_SUBNET for code, _ in query.edns.options)
+        ):
             return False
         zones = self.policy.zones
         return not zones or names.closest(query.name, zones) is not None

@@ -47,6 +47,7 @@ class Kubernetes(Plugin):
         self.options = options
         self.index = Index(_kinds(options))
         self._block = block
+        self._reverse = frozenset(zone for zone in options.zones if is_reverse(zone))
         self._source: Source | None = None
 
     @classmethod
@@ -79,7 +80,7 @@ class Kubernetes(Plugin):
         zone = names.closest(query.name, self.options.zones)
         if zone is None:
             return {}
-        return labels_of(query, None if is_reverse(zone) else self._asked(query, zone), self.index)
+        return labels_of(query, None if zone in self._reverse else self._asked(query, zone), self.index)
 
     async def answer(self, query: Query, rest: Rest) -> Reply:
         zone = names.closest(query.name, self.options.zones)
@@ -92,7 +93,7 @@ class Kubernetes(Plugin):
             # Neither a false NXDOMAIN nor a cluster's name sent to somebody else's server.
             error = "the cluster is not known yet"
             return Reply(codes.SERVFAIL, authority=(self._soa(zone),), plugin=self.name, error=error)
-        outcome = self._look_up_address(query, zone) if is_reverse(zone) else self._look_up(query, zone)
+        outcome = self._look_up_address(query, zone) if zone in self._reverse else self._look_up(query, zone)
         if isinstance(outcome, Reply):
             return outcome
         if isinstance(outcome, Alias):
@@ -138,9 +139,9 @@ class Kubernetes(Plugin):
         if found.alias:
             return self._alias(query, zone, found.alias, keep)
         if query.type != codes.SRV:
-            return self._data(query, zone, records.addresses(query, found.entries, self.options.ttl), keep)
-        suffix = names.join(asked.namespace.encode("latin-1"), b"svc", to=zone)
-        answer, additional = records.services(query, found.entries, suffix, self.options.ttl)
+            return self._data(query, zone, records.addresses(query, found.spots, self.options.ttl), keep)
+        labels = (asked.service.encode("latin-1"), asked.namespace.encode("latin-1"), b"svc")
+        answer, additional = records.services(query, found.spots, names.join(*labels, to=zone), self.options)
         return self._data(query, zone, answer, keep, additional)
 
     def _alias(self, query: Query, zone: bytes, alias: str, keep: Keep) -> Reply | Alias:

@@ -7,25 +7,27 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pydnsk8s.kube.index import Index
-from pydnsk8s.kube.objects import Endpoint, EndpointSlice, Port, Service, ServiceImport
+from pydnsk8s.kube.objects import Endpoint, EndpointSlice, Port, Service
 from pydnsk8s.plugins.kubernetes.name import Asked
 from pydnsk8s.plugins.kubernetes.options import Options
 
 
-class Entry(NamedTuple):
-    """One address behind a name, at one port."""
+class Spot(NamedTuple):
+    """One address behind a name."""
 
     address: bytes
-    port: int
-    """0 where there is none to name in an SRV record."""
-    target: tuple[str, ...]
-    """The labels, left of the namespace, of the name with this address."""
+    ports: tuple[Port, ...]
+    """The ports asked for there; none if it has no ports at all."""
+    endpoint: Endpoint | None = None
+    """None for an address of the service itself."""
+    cluster: str = ""
+    """The cluster that an imported endpoint is in."""
 
 
 class Found(NamedTuple):
     """Everything behind one name."""
 
-    entries: tuple[Entry, ...] = ()
+    spots: tuple[Spot, ...] = ()
     alias: str = ""
     """The name an ExternalName service stands for."""
 
@@ -41,25 +43,13 @@ def find(index: Index, options: Options, asked: Asked, *, multicluster: bool) ->
     service = index.service(asked.namespace, asked.service)
     if service is None:
         return None
-    if service.external_name or service.type == "ExternalName":
+    if service.type == "ExternalName":
         return _external(service, asked)
-    if not (service.headless or asked.endpoint or asked.topology or options.ignore_empty):
-        return _some(_of_addresses(service.cluster_ips, service.ports, asked))
-    slices = index.slices(asked.namespace, asked.service)
-    if asked.topology:
-        return _zonal(options, slices, asked) if service.headless else None
-    if asked.endpoint:
-        return _endpoint(options, slices, asked) or _branch(options, service, slices, asked)
-    if service.headless:
-        return _some(_of_slices(options, slices, asked))
-    if options.ignore_empty and not any(slice_.endpoints for slice_ in slices):
+    if service.headless or asked.endpoint or asked.topology:
+        return _among_endpoints(index, options, service, asked)
+    if options.ignore_empty and not any(held.endpoints for held in index.slices(asked.namespace, asked.service)):
         return None
-    return _some(_of_addresses(service.cluster_ips, service.ports, asked))
-
-
-def _some(entries: Iterable[Entry]) -> Found | None:
-    held = tuple(entries)
-    return Found(held) if held else None
+    return _of_service(service.cluster_ips, service.ports, asked)
 
 
 def _external(service: Service, asked: Asked) -> Found | None:
@@ -78,82 +68,75 @@ def _is_address(text: str) -> bool:
     return False
 
 
-def _fits(port: Port, asked: Asked) -> bool:
-    return asked.port in ("", "*", port.name) and asked.protocol in ("", "*", port.protocol)
+def _of_service(addresses: tuple[bytes, ...], ports: tuple[Port, ...], asked: Asked) -> Found | None:
+    if asked.port:
+        ports = _fitting(ports, asked)
+        if not ports:
+            return None
+    return Found(tuple([Spot(address, ports) for address in addresses])) if addresses else None
 
 
-_NO_PORT = (Port("", 0, ""),)
+def _fitting(ports: tuple[Port, ...], asked: Asked) -> tuple[Port, ...]:
+    """The ports of the name and protocol asked for."""
+    return tuple(port for port in ports if asked.port in ("*", port.name) and asked.protocol in ("*", port.protocol))
 
 
-def _of_addresses(addresses: Iterable[bytes], ports: tuple[Port, ...], asked: Asked) -> Iterator[Entry]:
-    for address in addresses:
-        for port in ports or _NO_PORT:
-            if _fits(port, asked):
-                yield Entry(address, port.number, (asked.service,))
+def _among_endpoints(index: Index, options: Options, service: Service, asked: Asked) -> Found | None:
+    slices = index.slices(asked.namespace, asked.service)
+    spots = tuple(_of_slices(slices, asked))
+    if asked.endpoint:
+        named = tuple(_of_name(spots, asked.endpoint, options))
+        ports = [port for held in slices for port in held.ports] if service.headless else service.ports
+        return Found(named) if named else _branch(options, service, ports, asked.endpoint)
+    if asked.topology:
+        if not service.headless or not spots:
+            return None
+        here = tuple(spot for spot in spots if spot.endpoint and spot.endpoint.zone == asked.topology)
+        # Pinned to a zone without endpoints: the name exists, it only has no address.
+        return Found(here if here or asked.pinned else spots)
+    return Found(spots) if spots else None
 
 
-def _of_slices(options: Options, slices: Iterable[EndpointSlice], asked: Asked) -> Iterator[Entry]:
-    for slice_ in slices:
-        behind = (slice_.cluster,) if slice_.cluster and slice_.imported else ()
-        for endpoint in slice_.endpoints:
-            target = (endpoint_name(endpoint, pod_names=options.pod_names), *behind, asked.service)
-            for port in slice_.ports or _NO_PORT:
-                if _fits(port, asked):
-                    yield Entry(endpoint.address, port.number, target)
+def _of_slices(slices: Iterable[EndpointSlice], asked: Asked) -> Iterator[Spot]:
+    for held in slices:
+        ports = _fitting(held.ports, asked) if asked.port else held.ports
+        if asked.port and not ports:
+            continue
+        cluster = held.cluster if held.imported else ""
+        for endpoint in held.endpoints:
+            yield Spot(endpoint.address, ports, endpoint, cluster)
 
 
-def _endpoint(options: Options, slices: Iterable[EndpointSlice], asked: Asked) -> Found | None:
-    name = asked.endpoint
-    return _some(
-        entry
-        for slice_ in slices
-        if not asked.cluster or slice_.cluster == asked.cluster
-        for entry in _of_slices(options, (slice_,), asked)
-        if entry.target[0] == name
-    )
+def _of_name(spots: Iterable[Spot], label: str, options: Options) -> Iterator[Spot]:
+    for spot in spots:
+        if spot.endpoint and endpoint_name(spot.endpoint, pod_names=options.pod_names) == label:
+            yield spot
 
 
-def _branch(options: Options, service: Service, slices: Iterable[EndpointSlice], asked: Asked) -> Found | None:
-    """The names between a service and its ports, or its topology zones."""
-    if asked.endpoint == "_zone" and options.zonal and service.headless:
+def _branch(options: Options, service: Service, ports: Iterable[Port], label: str) -> Found | None:
+    """A name between a service and its named ports, or its topology zones."""
+    if label == "_zone" and options.zonal and service.headless:
         return _BRANCH
-    protocol = asked.endpoint.removeprefix("_")
-    ports = [port for slice_ in slices for port in slice_.ports] if service.headless else service.ports
-    return _BRANCH if any(port.protocol == protocol and port.name for port in ports) else None
-
-
-def _zonal(options: Options, slices: Iterable[EndpointSlice], asked: Asked) -> Found | None:
-    here = [
-        slice_.__class__(
-            **{
-                **{field: getattr(slice_, field) for field in slice_.__struct_fields__},
-                "endpoints": tuple(each for each in slice_.endpoints if each.zone == asked.topology),
-            }
-        )
-        for slice_ in slices
-    ]
-    found = _some(_of_slices(options, here, asked))
-    if found is None and not asked.pinned:
-        return _some(_of_slices(options, slices, asked))
-    # Pinned to a zone without endpoints: the name exists, it only has no address.
-    return found or _BRANCH
+    return _BRANCH if any(port.protocol == label.removeprefix("_") and port.name for port in ports) else None
 
 
 def _imported(index: Index, options: Options, asked: Asked) -> Found | None:
-    held: ServiceImport | None = index.service_import(asked.namespace, asked.service)
+    held = index.service_import(asked.namespace, asked.service)
     if held is None:
         return None
-    slices = index.imported_slices(asked.namespace, asked.service)
-    if asked.endpoint:
-        if asked.cluster:
-            return _endpoint(options, slices, asked)
-        # A cluster's id has endpoints below it; an endpoint without the id names nothing.
-        clusters = {slice_.cluster for slice_ in slices if slice_.endpoints}
-        ports = {port.protocol for port in held.ports if port.name}
-        return _BRANCH if asked.endpoint in clusters or asked.endpoint.removeprefix("_") in ports else None
-    if held.headless:
-        return _some(_of_slices(options, slices, asked))
-    return _some(_of_addresses(held.ips, held.ports, asked))
+    if not (held.headless or asked.endpoint):
+        return _of_service(held.ips, held.ports, asked)
+    spots = tuple(_of_slices(index.imported_slices(asked.namespace, asked.service), asked))
+    if not asked.endpoint:
+        return Found(spots) if spots else None
+    if asked.cluster:
+        here = (spot for spot in spots if spot.cluster == asked.cluster)
+        named = tuple(_of_name(here, asked.endpoint, options))
+        return Found(named) if named else None
+    # A cluster's id has endpoints below it; an endpoint without the id names nothing.
+    protocols = {port.protocol for port in held.ports if port.name}
+    clusters = {spot.cluster for spot in spots}
+    return _BRANCH if asked.endpoint in clusters or asked.endpoint.removeprefix("_") in protocols else None
 
 
 def endpoint_name(endpoint: Endpoint, *, pod_names: bool) -> str:

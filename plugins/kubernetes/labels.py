@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pydnsk8s.kube.index import Index
 from pydnsk8s.message import Labels, Query
 from pydnsk8s.plugins.kubernetes.name import Asked, Part
@@ -28,7 +30,7 @@ def _of_name(asked: Asked | None) -> Labels:
         "cluster": asked.cluster,
         "zone": asked.topology,
     }
-    return {f"kubernetes/{name}": lambda value=value: value for name, value in values.items() if value}  # type: ignore[misc]
+    return {f"kubernetes/{name}": partial(str, value) for name, value in values.items() if value}
 
 
 def _of_client(query: Query, index: Index) -> Labels:
@@ -38,4 +40,4 @@ def _of_client(query: Query, index: Index) -> Labels:
     pod = pods[0]
     values = {"client-namespace": pod.namespace, "client-pod-name": pod.name}
     values |= {f"client-label/{name}": value for name, value in pod.labels}
-    return {f"kubernetes/{name}": lambda value=value: value for name, value in values.items()}  # type: ignore[misc]
+    return {f"kubernetes/{name}": partial(str, value) for name, value in values.items()}

@@ -7,7 +7,8 @@ from functools import lru_cache
 
 from pydnsk8s import codes, names, rdata
 from pydnsk8s.message import Query, Record
-from pydnsk8s.plugins.kubernetes.finding import Entry
+from pydnsk8s.plugins.kubernetes.finding import Spot, endpoint_name
+from pydnsk8s.plugins.kubernetes.options import Options
 
 _TIMERS = (7200, 1800, 86_400)  # refresh, retry and expire, in seconds, as CoreDNS has them
 _NEGATIVE = 300  # seconds; a denial is not believed for longer
@@ -21,32 +22,36 @@ def soa(zone: bytes, ttl: int, serial: int) -> Record:
     return Record(zone, codes.SOA, min(ttl, _NEGATIVE), data)
 
 
-def addresses(query: Query, entries: Iterable[Entry], ttl: int) -> list[Record]:
-    """The A or AAAA records of the entries, each address once."""
+def addresses(query: Query, spots: Iterable[Spot], ttl: int) -> list[Record]:
+    """The A or AAAA records of the spots, each address once."""
     size = {codes.A: 4, codes.AAAA: 16}.get(query.type, 0)
-    held = dict.fromkeys(entry.address for entry in entries if len(entry.address) == size)
+    held = dict.fromkeys([spot.address for spot in spots if len(spot.address) == size])
     return [Record(query.name, query.type, ttl, address) for address in held]
 
 
-def services(query: Query, entries: Sequence[Entry], suffix: bytes, ttl: int) -> tuple[list[Record], list[Record]]:
-    """The SRV records of the entries (RFC 2782), and the addresses of their targets."""
-    # All entries weigh the same; the shares are worked out before those that say the same are joined.
-    weight = max(1, 100 // len(entries)) if entries else 0
-    named: dict[tuple[str, ...], bytes] = {}
+def services(
+    query: Query, spots: Sequence[Spot], service: bytes, options: Options
+) -> tuple[list[Record], list[Record]]:
+    """The SRV records of the spots (RFC 2782), and the addresses of their targets; ``service`` is its whole name."""
+    # All weigh the same; the shares are worked out before those that say the same are joined.
+    weight = max(1, 100 // (sum(len(spot.ports) or 1 for spot in spots) or 1))
     answer: dict[tuple[bytes, int], Record] = {}
     additional: dict[tuple[bytes, bytes], Record] = {}
-    for entry in entries:
-        if not entry.port:
-            continue
-        if entry.target not in named:
-            named[entry.target] = names.join(*(label.encode("latin-1") for label in entry.target), to=suffix)
-        target = named[entry.target]
-        if (target, entry.port) not in answer:
-            data = rdata.srv(0, weight, entry.port, target)
-            answer[target, entry.port] = Record(query.name, codes.SRV, ttl, data)
-        if (target, entry.address) not in additional:
-            additional[target, entry.address] = address(target, entry.address, ttl)
+    for spot in spots:
+        target = _target(spot, service, options)
+        for port in spot.ports:
+            if port.number:
+                data = rdata.srv(0, weight, port.number, target)
+                answer[target, port.number] = Record(query.name, codes.SRV, options.ttl, data)
+                additional[target, spot.address] = address(target, spot.address, options.ttl)
     return list(answer.values()), list(additional.values())
+
+
+def _target(spot: Spot, service: bytes, options: Options) -> bytes:
+    if spot.endpoint is None:
+        return service
+    labels = (endpoint_name(spot.endpoint, pod_names=options.pod_names), *filter(None, (spot.cluster,)))
+    return names.join(*(label.encode("latin-1") for label in labels), to=service)
 
 
 def address(name: bytes, packed: bytes, ttl: int) -> Record:

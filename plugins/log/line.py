@@ -69,18 +69,18 @@ def _buffer_size(seen: Seen) -> str:
 
 
 def _flags(seen: Seen) -> str:
-    query, reply = seen.query, seen.reply
-    flags = {
-        "qr": True,
-        "aa": reply.authoritative,
-        "tc": reply.truncated,
-        "rd": query.rd,
-        "ra": reply.recursive,
-        "ad": reply.authenticated,
-        "cd": bool(query.flags & codes.CD),
-    }
-    return ",".join(flag for flag, is_set in flags.items() if is_set)
+    return ",".join(flag for flag, bit in _FLAGS.items() if seen.flags & bit)
 
+
+_FLAGS = {
+    "qr": codes.QR,
+    "aa": codes.AA,
+    "tc": codes.TC,
+    "rd": codes.RD,
+    "ra": codes.RA,
+    "ad": codes.AD,
+    "cd": codes.CD,
+}
 
 _VALUES: dict[str, Callable[[Seen], str]] = {
     "type": lambda seen: codes.type_name(seen.query.type),

@@ -77,7 +77,10 @@ class Index:
 
     def service(self, namespace: str, name: str) -> Service | None:
         """The service of this name; under ``("service", namespace, name)``."""
-        return next((obj for obj in self._named(namespace, name) if isinstance(obj, Service)), None)
+        for obj in self._under.get(("service", namespace, name), ()):
+            if isinstance(obj, Service):
+                return obj
+        return None
 
     def slices(self, namespace: str, name: str) -> list[EndpointSlice]:
         """The service's slices in the order of their names; under ``("service", namespace, name)``."""

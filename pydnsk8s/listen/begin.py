@@ -18,7 +18,10 @@ def begin(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop)
         if not task.done():
             _hold(task)
         return
-    first = _FirstStep()
+    first, outer = _FirstStep(), asyncio.current_task(loop)
+    if outer is not None:
+        # Begun from within a task, as when a full connection is read on: it has to stand aside meanwhile.
+        _leave_task(loop, outer)
     _enter_task(loop, first)  # type: ignore[arg-type]  # it is compared and cancelled, nothing else
     try:
         waited_for = coroutine.send(None)
@@ -26,6 +29,8 @@ def begin(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop)
         return
     finally:
         _leave_task(loop, first)  # type: ignore[arg-type]
+        if outer is not None:
+            _enter_task(loop, outer)
     task = loop.create_task(_go_on(coroutine, waited_for))
     first.task = task
     _hold(task)

@@ -61,7 +61,7 @@ class Port:
         served = self._count(router, site, query, reply, (gate, len(wire), clock.now() - arrived))
         watch = None
         if site is not None and site.block.watchers:
-            self._note(site.block, Seen(query, reply, len(wire), clock.now() - arrived))
+            self._note(site.block, Seen(query, reply, len(wire), _flags(wire), clock.now() - arrived))
             watch = self._watch(site, query, reply, gate)
         # A configuration that was swapped out while its plugins worked must not be remembered.
         if query.plain and router is self.router:
@@ -89,15 +89,13 @@ class Port:
         return (*reply.tallies, _Replayed(traffic, shape, gate))
 
     def _watch(self, site: Site, query: Query, reply: Reply, gate: Gate) -> Watch:
-        reply = reply.with_(answer=(), authority=(), additional=(), tallies=())
-
         def watch(packet: bytes, sent: bytes, sender: Sender) -> None:
             client = query.client._replace(address=packed(sender[0]), port=sender[1])
             again = query.with_(client=client, id=packet[0] << 8 | packet[1], labels=dict(query.labels))
             if any(names.is_under(query.name, zone) for zone in site.block.labelled):
                 for labeller in site.labellers:
                     again.labels.update(labeller.labels(again))
-            self._note(site.block, Seen(again, reply, len(sent), gate.pace))
+            self._note(site.block, Seen(again, reply, len(sent), _flags(sent), gate.pace))
 
         return watch
 
@@ -117,6 +115,10 @@ class Port:
                 for plugin in block.watchers:
                     plugin.seen(batch)
                 start = end
+
+
+def _flags(wire: bytes) -> int:
+    return wire[2] << 8 | wire[3]
 
 
 def _room(query: Query, limit: int) -> int:

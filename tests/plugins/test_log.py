@@ -36,7 +36,7 @@ def seen(
     query = Query(names.parse(name), codes.A, id=29008, client=client, edns=edns, size=41)
     query.labels.update(labels or {})
     authority = [SOA] if rcode == codes.NXDOMAIN else []
-    return Seen(query, Reply(rcode, authority=authority, recursive=True), 68, 0.037990251)
+    return Seen(query, Reply(rcode, authority=authority, recursive=True), 68, 0x8580, 0.037990251)
 
 
 def written(plugin: Log, capsys: pytest.CaptureFixture[str], *batch: Seen) -> list[str]:
@@ -127,7 +127,7 @@ def test_the_buffer_size_is_what_the_client_can_take(transport: str, edns: Edns 
 def test_flags_come_in_the_order_of_the_header() -> None:
     query = Query(names.ROOT, codes.A, flags=codes.CD | codes.RD)
     reply = Reply(truncated=True, recursive=True, authenticated=True)
-    assert Line("{>rflags}").write(Seen(query, reply, 12, 0.0)) == "qr,aa,tc,rd,ra,ad,cd"
+    assert Line("{>rflags}").write(Seen(query, reply, 12, 0x87B0, 0.0)) == "qr,aa,tc,rd,ra,ad,cd"
 
 
 def test_the_first_rule_with_the_zone_decides_alone(capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,7 +176,7 @@ def test_a_batch_of_nothing_to_say_writes_nothing(capsys: pytest.CaptureFixture[
 def test_no_name_and_no_metadata_can_break_the_line(label: bytes, value: str) -> None:
     query = Query(names.join(label.lower()), codes.A)
     query.labels["x/y"] = lambda: value
-    line = Line("{name} {/x/y}").write(Seen(query, Reply(), 12, 0.0))
+    line = Line("{name} {/x/y}").write(Seen(query, Reply(), 12, 0x8000, 0.0))
     assert not re.search(r"[\x00-\x1f\x7f-\x9f]", line)
 
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from pydnsk8s import codes, testing
 from pydnsk8s.message import NOBODY, Query, Reply
 from pydnsk8s.wire import FormError, forwarded, matches, parse, records, render, scan
-
 from tests import strategies as draw
 
 packets = st.one_of(st.binary(max_size=80), draw.damaged(draw.queries().map(draw.packet)))

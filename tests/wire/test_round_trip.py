@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from pydnsk8s import codes, names, testing
 from pydnsk8s.message import Query, Record, Reply
 from pydnsk8s.wire import aged, forwarded, parse, render
-
 from tests import strategies as draw
 
 ROOMY = 65535
@@ -25,7 +24,7 @@ def plain(records: tuple[Record, ...]) -> list[tuple[bytes, int, int, bytes]]:
 
 def of_dnspython(section: list[dns.rrset.RRset]) -> list[tuple[bytes, int, int, bytes]]:
     return [
-        (rrset.name.to_wire().lower(), int(rrset.rdtype), rrset.ttl, rdata.to_wire().lower())
+        (rrset.name.to_wire().lower(), int(rrset.rdtype), rrset.ttl, (rdata.to_wire() or b"").lower())
         for rrset in section
         for rdata in rrset
     ]

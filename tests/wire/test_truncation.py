@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pydnsk8s import codes, names, testing
 from pydnsk8s.message import Edns, Query, Record, Reply
 from pydnsk8s.wire import forwarded, render
-
 from tests import strategies as draw
 
 limits = st.integers(512, 1400)

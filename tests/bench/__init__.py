@@ -1,0 +1,1 @@
+"""The bench: what a query costs here and in Knot DNS, in one run on one machine."""

@@ -1,0 +1,120 @@
+"""UDP: replies leave from the address that was asked, and nobody's packet keeps the others waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from pydnsk8s import testing
+from pydnsk8s.listen import udp
+from pydnsk8s.server import Server
+
+from .dns_clients import HOSTS, Udp, question
+
+
+def ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+async def test_many_questions_from_one_socket_are_all_answered() -> None:
+    async with testing.listening(f"example.org {{\n{HOSTS}\n}}") as server:
+        with Udp() as client:
+            for id in range(300):
+                answer, _ = await client.ask(question(id=id), ("127.0.0.1", server.port))
+                assert answer.wire[:2] == id.to_bytes(2, "big")
+                assert answer.answer == ["a.example.org. 3600 A 192.0.2.1"]
+
+
+async def test_a_reply_comes_from_the_address_that_was_asked() -> None:
+    async with Server.from_text(f"example.org {{\n{HOSTS}\n}}", port=0) as server:
+        with Udp() as client:
+            for address in ("127.0.0.1", "127.0.0.2", "127.1.2.3", "127.0.0.2"):
+                answer, sender = await client.ask(question(), (address, server.port))
+                assert sender == address
+                assert answer.rcode == "NOERROR"
+                # An answer that is not from memory takes the same way.
+                _, sender = await client.ask(question("none.example.org"), (address, server.port))
+                assert sender == address
+
+
+@pytest.mark.skipif(not ipv6(), reason="no IPv6 on this machine")
+async def test_ipv6_is_served_too() -> None:
+    async with Server.from_text("example.org {\nwhoami\n}", port=0) as server:
+        with Udp(socket.AF_INET6) as client:
+            answer, sender = await client.ask(question(), ("::1", server.port))
+        assert sender == "::1"
+        assert answer.additional[0] == "a.example.org. 0 AAAA ::1"
+
+
+async def test_a_bound_address_serves_its_own_zones_only() -> None:
+    text = "example.org {\nbind 127.0.0.3\nwhoami\n}\n"
+    async with Server.from_text(text, port=0) as server:
+        with Udp() as client:
+            answer, sender = await client.ask(question(), ("127.0.0.3", server.port))
+    assert (answer.rcode, sender) == ("NOERROR", "127.0.0.3")
+
+
+@pytest.mark.parametrize(
+    "rude", [b"", b"x", b"\0" * 11, b"\xff" * 600, question()[:-3], b"\0\1\x81\0" + question()[4:], b"\0" * 65000]
+)
+async def test_rubbish_does_not_hinder_the_next_question(rude: bytes) -> None:
+    async with testing.listening(f"example.org {{\n{HOSTS}\n}}") as server:
+        with Udp() as vandal, Udp() as client:
+            for _ in range(5):
+                vandal.socket.sendto(rude, ("127.0.0.1", server.port))
+            answer, _ = await client.ask(question(), ("127.0.0.1", server.port))
+            assert answer.rcode == "NOERROR"
+
+
+async def test_a_reply_that_is_longer_than_a_datagram_may_be_is_cut_to_what_the_client_takes() -> None:
+    lines = "\n".join(f"    192.0.2.{number} many.example.org" for number in range(1, 120))
+    async with testing.listening(f"example.org {{\nhosts {{\n{lines}\n}}\n}}") as server:
+        with Udp() as client:
+            answer, _ = await client.ask(question("many.example.org"), ("127.0.0.1", server.port))
+    assert len(answer.wire) <= 512
+    assert "tc" in answer.flags
+
+
+async def test_a_slow_question_does_not_hold_up_a_quick_one() -> None:
+    text = """
+        slow.example.org {
+            erratic {
+                drop 0
+                delay 1 200ms
+            }
+        }
+        example.org {
+            whoami
+        }
+    """
+    async with testing.listening(text) as server:
+        with Udp() as slow, Udp() as quick:
+            waiting = asyncio.create_task(slow.ask(question("slow.example.org"), ("127.0.0.1", server.port)))
+            await asyncio.sleep(0.01)
+            await quick.ask(question(), ("127.0.0.1", server.port))
+            assert not waiting.done()
+            answer, _ = await waiting
+            assert answer.rcode == "NOERROR"
+
+
+async def test_too_many_waiting_questions_are_dropped_and_the_rest_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(udp, "_MOST_PENDING", 3)
+    text = "example.org {\nerratic {\ndrop 0\ndelay 1 100ms\n}\n}"
+    async with testing.listening(text) as server:
+        listener = next(iter(server._open.values())).udp[0]
+        with Udp() as client:
+            for id in range(10):
+                client.socket.sendto(question(id=id), ("127.0.0.1", server.port))
+            answer, _ = await client.ask(question(id=11), ("127.0.0.1", server.port))
+            assert answer.rcode == "NOERROR"
+            assert listener.dropped > 0
+            await asyncio.sleep(0.15)
+            answer, _ = await client.ask(question(id=12), ("127.0.0.1", server.port))
+            assert answer.rcode == "NOERROR"
