@@ -43,7 +43,10 @@ async def explain(
     read: Corefile, name: str, type: str, *, port: int = 53, client: str = "127.0.0.1", tcp: bool = False
 ) -> str:
     """The story of one question, in lines; ValueError for a name, type or address that is none."""
-    asker = Client(packed(client), 40000, "tcp" if tcp else "udp")
+    try:
+        asker = Client(packed(client), 40000, "tcp" if tcp else "udp")
+    except OSError:
+        raise ValueError(f"not an IP address: {client!r}") from None
     query = Query(names.parse(name), codes.parse_type(type), edns=Edns(), client=asker)
     configuration = configure(read, port=port)
     router = next(iter(configuration.routers.values()))

@@ -10,6 +10,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 
 from pydnsk8s import codes
 from pydnsk8s.keep import Keep, Stamp
@@ -152,6 +153,7 @@ class _Fork:
             entry.settle()
 
 
+@lru_cache(4096)
 def packed(address: str) -> bytes:
     """An address as the socket names it in octets, its interface left out."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -18,7 +18,7 @@ IP6 = b"\3ip6\4arpa\0"
 
 _MAX_NAME = 255  # RFC 1035 section 2.3.4, octets on the wire
 _MAX_LABEL = 63
-_ESCAPE = re.compile(rb"\\(\d\d\d|.)", re.DOTALL)
+_ESCAPE = re.compile(rb"\\(\d\d\d|\D)")
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_*/+=:,~!#%&'?^`{|}[]<>")
 
 

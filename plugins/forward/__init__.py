@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self
 
-from pydnsk8s import codes, log, metrics, names, wire
+from pydnsk8s import clock, codes, log, metrics, names, wire
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import NEVER
 from pydnsk8s.message import Edns, Query, Reply
@@ -133,9 +133,9 @@ class Forward(Plugin):
     async def _ask(self, query: Query) -> Reply:
         """Try one upstream after the other until one has a good answer."""
         message = _message(query, self._block.limit)
-        loop = asyncio.get_running_loop()
         timeout = self.rules.terms.read_timeout
-        now = loop.time()
+        stream = query.client.transport != "udp" and not self.rules.prefer_udp
+        now = clock.now()
         end = now + max(_ALTOGETHER, timeout)
         attempts, failure = 0, ""
         while candidates := self._candidates():
@@ -146,30 +146,26 @@ class Forward(Plugin):
                 attempts += 1
                 query.labels["forward/upstream"] = upstream.__str__
                 try:
-                    reply = await self._ask_one(upstream, message, query, min(timeout, end - now))
+                    packet = await upstream.ask(message, min(timeout, end - now), stream=stream)
+                    if self.rules.prefer_udp and packet[2] & codes.TC >> 8 and not upstream.terms.stream:
+                        packet = await upstream.ask(message, min(timeout, end - now), stream=True)
+                    # Nothing but a header that reports an error is what servers send that could not read a question.
+                    reply = wire.forwarded(packet) if len(packet) > 12 else _no_answer(packet[3] & 15)
                 except Unanswered as error:
                     upstream.health.doubt()
                     failure = f"{upstream}: {error}"
                 except wire.FormError as error:
                     failure = f"{upstream}: malformed reply: {error}"
                 else:
-                    upstream.took(loop.time() - now, reply.rcode)
+                    upstream.took(clock.now() - now, reply.rcode)
                     if reply.rcode not in self.rules.failover:
                         return reply
-                now = loop.time()
+                now = clock.now()
             if reply is not None:
                 return reply
             if attempts < self._attempts:
                 await asyncio.sleep(_PAUSE)
         return _no_answer(codes.SERVFAIL, failure or "every upstream is down")
-
-    async def _ask_one(self, upstream: Upstream, message: Message, query: Query, seconds: float) -> Reply:
-        stream = query.client.transport != "udp" and not self.rules.prefer_udp
-        packet = await upstream.ask(message, seconds, stream=stream)
-        if self.rules.prefer_udp and packet[2] & codes.TC >> 8 and not upstream.terms.stream:
-            packet = await upstream.ask(message, seconds, stream=True)
-        bare = len(packet) == 12
-        return _no_answer(packet[3] & 15) if bare else wire.forwarded(packet)
 
     def _candidates(self) -> Sequence[Upstream]:
         """The upstreams in the order to try them: those that failed last, those that are down not at all."""
@@ -193,7 +189,7 @@ def _message(query: Query, limit: int) -> Message:
     """What is sent for a query: its question as the client spelled it, its flags and its EDNS."""
     edns = query.edns
     if edns is not None:
-        options = tuple(option for option in edns.options if option[0] not in _HOP_BY_HOP)
+        options = edns.options and tuple(option for option in edns.options if option[0] not in _HOP_BY_HOP)
         edns = Edns(max(512, min(edns.size, limit)), edns.do, 0, options)
     return Message.ask(query.question, query.type, klass=query.klass, flags=query.flags & _FLAGS, edns=edns)
 

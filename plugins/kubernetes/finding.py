@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pydnsk8s.kube.index import Index
-from pydnsk8s.kube.objects import Endpoint, EndpointSlice, Port, Service
-from pydnsk8s.plugins.kubernetes.name import Asked
+from pydnsk8s.kube.objects import Endpoint, EndpointSlice, Port, Service, ServiceImport
+from pydnsk8s.plugins.kubernetes.name import Asked, bare
 from pydnsk8s.plugins.kubernetes.options import Options
 
 
@@ -52,6 +52,11 @@ def find(index: Index, options: Options, asked: Asked, *, multicluster: bool) ->
     return _of_service(service.cluster_ips, service.ports, asked)
 
 
+def exposed(index: Index, options: Options, namespace: str) -> bool:
+    """Whether the namespace is one of those served, and exists; read under ``("namespace", namespace)``."""
+    return (not options.namespaces or namespace in options.namespaces) and index.has_namespace(namespace)
+
+
 def _external(service: Service, asked: Asked) -> Found | None:
     if asked.endpoint or asked.port or asked.topology or _is_address(service.external_name):
         return None
@@ -82,19 +87,21 @@ def _fitting(ports: tuple[Port, ...], asked: Asked) -> tuple[Port, ...]:
 
 
 def _among_endpoints(index: Index, options: Options, service: Service, asked: Asked) -> Found | None:
-    slices = index.slices(asked.namespace, asked.service)
-    spots = tuple(_of_slices(slices, asked))
+    spots = tuple(_of_slices(index.slices(asked.namespace, asked.service), asked))
+    if not spots and (service.headless or options.ignore_empty):
+        return None
+    if asked.endpoint == "_zone" and options.zonal and service.headless:
+        return _BRANCH
     if asked.endpoint:
         named = tuple(_of_name(spots, asked.endpoint, options))
-        ports = [port for held in slices for port in held.ports] if service.headless else service.ports
-        return Found(named) if named else _branch(options, service, ports, asked.endpoint)
+        return Found(named) if named else _branch(_ports(service, spots), asked.endpoint)
     if asked.topology:
-        if not service.headless or not spots:
+        if not service.headless:
             return None
         here = tuple(spot for spot in spots if spot.endpoint and spot.endpoint.zone == asked.topology)
         # Pinned to a zone without endpoints: the name exists, it only has no address.
         return Found(here if here or asked.pinned else spots)
-    return Found(spots) if spots else None
+    return Found(spots)
 
 
 def _of_slices(slices: Iterable[EndpointSlice], asked: Asked) -> Iterator[Spot]:
@@ -113,11 +120,14 @@ def _of_name(spots: Iterable[Spot], label: str, options: Options) -> Iterator[Sp
             yield spot
 
 
-def _branch(options: Options, service: Service, ports: Iterable[Port], label: str) -> Found | None:
-    """A name between a service and its named ports, or its topology zones."""
-    if label == "_zone" and options.zonal and service.headless:
-        return _BRANCH
-    return _BRANCH if any(port.protocol == label.removeprefix("_") and port.name for port in ports) else None
+def _ports(service: Service | ServiceImport, spots: Iterable[Spot]) -> Iterable[Port]:
+    """The ports that the service's records show."""
+    return (port for spot in spots for port in spot.ports) if service.headless else service.ports
+
+
+def _branch(ports: Iterable[Port], label: str) -> Found | None:
+    """The name between a service and its ports of one protocol."""
+    return _BRANCH if any(bare(label) in ("*", port.protocol) for port in ports) else None
 
 
 def _imported(index: Index, options: Options, asked: Asked) -> Found | None:
@@ -127,16 +137,17 @@ def _imported(index: Index, options: Options, asked: Asked) -> Found | None:
     if not (held.headless or asked.endpoint):
         return _of_service(held.ips, held.ports, asked)
     spots = tuple(_of_slices(index.imported_slices(asked.namespace, asked.service), asked))
+    if not spots and held.headless:
+        return None
     if not asked.endpoint:
-        return Found(spots) if spots else None
+        return Found(spots)
     if asked.cluster:
         here = (spot for spot in spots if spot.cluster == asked.cluster)
         named = tuple(_of_name(here, asked.endpoint, options))
         return Found(named) if named else None
     # A cluster's id has endpoints below it; an endpoint without the id names nothing.
-    protocols = {port.protocol for port in held.ports if port.name}
     clusters = {spot.cluster for spot in spots}
-    return _BRANCH if asked.endpoint in clusters or asked.endpoint.removeprefix("_") in protocols else None
+    return _BRANCH if asked.endpoint in clusters else _branch(_ports(held, spots), asked.endpoint)
 
 
 def endpoint_name(endpoint: Endpoint, *, pod_names: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -91,22 +92,27 @@ def _of_service(left: tuple[str, ...], service: Asked, *, multicluster: bool, zo
     match left:
         case [endpoint]:
             return service._replace(endpoint=endpoint)
+        case [how, "_zone"] if zonal and how in _ZONAL:
+            return service._replace(endpoint="_zone")  # both names only have others below them
         case [endpoint, cluster] if multicluster and not (endpoint.startswith("_") or cluster.startswith("_")):
             return service._replace(endpoint=endpoint, cluster=cluster)
         case [port, protocol]:
-            return service._replace(port=_bare(port), protocol=_bare(protocol))
-        case [*topology, how, "_zone"] if zonal and not multicluster and how in _ZONAL:
+            return service._replace(port=bare(port), protocol=bare(protocol))
+        case [*topology, how, "_zone"] if zonal and how in _ZONAL:
             return service._replace(topology=".".join(topology), pinned=how == "pin")
     return NOTHING
 
 
-def _bare(label: str) -> str:
+def bare(label: str) -> str:
     """A port's or protocol's name; the underscore is optional and alone takes any (as CoreDNS does)."""
     return label.removeprefix("_") or "*"
 
 
-def pod_address(label: str) -> str:
-    """The address a pod's label spells in dashes: exactly three single ones for IPv4, else IPv6."""
-    if label.count("-") == 3 and "--" not in label:
-        return label.replace("-", ".")
-    return label.replace("-", ":")
+def pod_address(label: str) -> bytes | None:
+    """The packed address that a pod's label spells in dashes: exactly three single ones for IPv4, else IPv6."""
+    try:
+        if label.count("-") == 3 and "--" not in label:
+            return socket.inet_pton(socket.AF_INET, label.replace("-", "."))
+        return socket.inet_pton(socket.AF_INET6, label.replace("-", ":"))
+    except (OSError, ValueError):
+        return None

@@ -8,16 +8,13 @@ from pathlib import Path
 
 from pydnsk8s import names
 from pydnsk8s.corefile import Directive, Option, Problem
+from pydnsk8s.kube.objects import EndpointSlice, Kind, Namespace, Pod, Service, ServiceImport
 from pydnsk8s.plugin import NOWHERE, Fall, ServerBlock
 
-_NAMES = (
-    "endpoint", "tls", "kubeconfig", "manifests", "apiserver_qps", "apiserver_burst", "apiserver_max_inflight",
-    "namespaces", "namespace_labels", "labels", "pods", "endpoint_pod_names", "ttl", "noendpoints", "fallthrough",
-    "ignore", "multicluster", "zonal", "startup_timeout",
-)  # fmt: skip
 _KEY = r"[\w./-]+"
 _REQUIREMENT = re.compile(
-    rf"!?\s*{_KEY}|{_KEY}\s*(?:=|==|!=)\s*[\w.-]*|{_KEY}\s+(?:in|notin)\s*\(\s*[\w.-]*(?:\s*,\s*[\w.-]*)*\s*\)"
+    rf"!?\s*{_KEY}|{_KEY}\s*(=|==|!=)\s*[\w.-]*|{_KEY}\s*[<>]\s*-?\d+"
+    rf"|{_KEY}\s+(in|notin)\s*\(\s*[\w.-]*(\s*,\s*[\w.-]*)*\s*\)"
 )
 _COMMA = re.compile(r",(?![^(]*\))")  # one that does not stand in a list of values
 
@@ -51,8 +48,19 @@ class Options:
 
     @property
     def primary(self) -> bytes:
-        """The zone of the names that addresses point back to."""
-        return next(zone for zone in self.zones if not is_reverse(zone))
+        """The zone of the names that addresses point back to: the first that has names of this cluster."""
+        forward = [zone for zone in self.zones if not is_reverse(zone)]
+        return next((zone for zone in forward if zone not in self.multicluster), forward[0])
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of objects that the answers come from."""
+        wanted: dict[Kind, bool] = {
+            EndpointSlice: self.endpoints,
+            Pod: self.pods == "verified",
+            ServiceImport: bool(self.multicluster),
+        }
+        return (Namespace, Service, *(kind for kind, needed in wanted.items() if needed))
 
 
 def is_reverse(zone: bytes) -> bool:
@@ -85,7 +93,7 @@ def _read_source(option: Option, options: Options, block: ServerBlock) -> bool:
         case ["endpoint", url, *others]:
             options.endpoint = url
             if others:
-                block.warnings.append(_warning(option, others[0], "only the first URL is used, as CoreDNS does"))
+                block.warnings.append(_warning(option, 2, "is not used, only the first URL is (as CoreDNS does)"))
         case ["tls", cert, key, ca]:
             options.certificates = (block.path(cert), block.path(key), block.path(ca))
         case ["kubeconfig", file]:
@@ -130,9 +138,8 @@ def _read_answers(option: Option, options: Options, block: ServerBlock) -> bool:
             options.fall = Fall(option.zones(zones) or (names.ROOT,))
         case ["ignore", "empty_service", *more]:
             options.ignore_empty = True
-            if more:
-                # CoreDNS reads no further than this.
-                block.warnings.append(_warning(option, more[0], "is not read: ignore takes only empty_service"))
+            if more:  # CoreDNS reads no further
+                block.warnings.append(_warning(option, 2, "is not read: ignore takes only empty_service"))
         case ["zonal"]:
             options.zonal = True
         case _:
@@ -141,7 +148,8 @@ def _read_answers(option: Option, options: Options, block: ServerBlock) -> bool:
 
 
 def _read_compatible(option: Option, block: ServerBlock) -> None:
-    """Options that only have to be understood, with a warning where they change nothing."""
+    """Options that only have to be understood, with a warning because they change nothing."""
+    why = "lists and watches are few and not limited"
     match option.words:
         case ["apiserver_qps", rate]:
             option.decimal(rate, 0, 1e6)
@@ -150,12 +158,12 @@ def _read_compatible(option: Option, block: ServerBlock) -> None:
         case ["apiserver_max_inflight", number]:
             option.number(number, 0, 1_000_000)
         case ["upstream", *_]:
-            pass
-        case [name, *_] if name in _NAMES:
+            why = "names outside are asked of this server itself"
+        case [name, *_] if name in _USAGE:
             raise option.arguments(_USAGE[name])
         case _:
-            raise option.unknown(*_NAMES)
-    block.warnings.append(_warning(option, option.name, "has no effect: lists and watches are few and not limited"))
+            raise option.unknown(*_USAGE)
+    block.warnings.append(_warning(option, 0, f"has no effect: {why}"))
 
 
 _USAGE = {
@@ -181,9 +189,9 @@ _USAGE = {
 }
 
 
-def _warning(option: Option, word: str, message: str) -> Problem:
-    token = next(token for token in option.tokens if token.text == word)
-    return token.problem(f"{word}: {message}", severity="warning")
+def _warning(option: Option, word: int, message: str) -> Problem:
+    token = option.tokens[word]
+    return token.problem(f"{token.text}: {message}", severity="warning")
 
 
 def _selector(option: Option) -> str:
@@ -208,3 +216,6 @@ def _check(options: Options, seen: dict[str, Option]) -> None:
         raise seen["multicluster"].error(f"multicluster: not among the zones of this directive: {names_}")
     if options.manifests and (options.endpoint or options.kubeconfig):
         raise seen["manifests"].error("manifests takes the place of endpoint and kubeconfig: give only one of them")
+    for name in ("labels", "namespace_labels"):
+        if options.manifests and name in seen:
+            raise seen[name].error(f"{name}: it is the API server that selects; manifests are served whole")

@@ -40,18 +40,26 @@ def services(
     for spot in spots:
         target = _target(spot, service, options)
         for port in spot.ports:
-            if port.number:
+            if port.number and target:
                 data = rdata.srv(0, weight, port.number, target)
                 answer[target, port.number] = Record(query.name, codes.SRV, options.ttl, data)
                 additional[target, spot.address] = address(target, spot.address, options.ttl)
     return list(answer.values()), list(additional.values())
 
 
-def _target(spot: Spot, service: bytes, options: Options) -> bytes:
+def _target(spot: Spot, service: bytes, options: Options) -> bytes | None:
     if spot.endpoint is None:
         return service
-    labels = (endpoint_name(spot.endpoint, pod_names=options.pod_names), *filter(None, (spot.cluster,)))
-    return names.join(*(label.encode("latin-1") for label in labels), to=service)
+    label = endpoint_name(spot.endpoint, pod_names=options.pod_names)
+    return below(service, label, spot.cluster) if spot.cluster else below(service, label)
+
+
+def below(zone: bytes, *labels: str) -> bytes | None:
+    """The name these labels make in a zone; None if nobody could ask for it (RFC 1035 section 2.3.4)."""
+    try:
+        return names.join(*(label.encode("latin-1") for label in labels), to=zone)
+    except ValueError:
+        return None
 
 
 def address(name: bytes, packed: bytes, ttl: int) -> Record:

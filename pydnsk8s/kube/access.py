@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import urllib3
 from urllib3.response import BaseHTTPResponse
 
+from pydnsk8s.kube.source import SourceError
 from pydnsk8s.version import VERSION
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -26,7 +27,7 @@ _KEEP_ALIVE = [
 ]
 
 
-class AccessError(Exception):
+class AccessError(SourceError):
     """The API server cannot be reached as it is described, or the description cannot be read."""
 
 

@@ -12,6 +12,7 @@ from msgspec import Raw, Struct, field
 
 from pydnsk8s.kube.decode import Document, as_shape
 from pydnsk8s.kube.objects import EndpointSlice, Kind, Namespace, Pod, Service, ServiceImport
+from pydnsk8s.kube.source import SourceError
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 """The file names that count in a folder."""
@@ -31,7 +32,7 @@ else:
 _Item = TypeVar("_Item")
 
 
-class ManifestError(Exception):
+class ManifestError(SourceError):
     """Something in a manifest cannot be read: where, and why."""
 
     def __init__(self, path: Path, message: str, line: int = 0) -> None:

@@ -8,6 +8,10 @@ from typing import Protocol
 from pydnsk8s.kube.objects import Kind, Object
 
 
+class SourceError(Exception):
+    """Why a source cannot begin, in words for the operator."""
+
+
 class Sink(Protocol):
     """Takes a source's objects; all calls come on the event loop's thread."""
 

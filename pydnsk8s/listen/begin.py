@@ -1,89 +1,89 @@
-"""Starts a coroutine at once, and makes a task of it only if its first step waits for something."""
+"""Starts a coroutine at once, and makes it wait as a task does only if its first step waits for something."""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import sys
 from asyncio.tasks import _enter_task, _leave_task
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine
 from typing import Any
 
 _running: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
 
 
 def begin(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> None:
-    """Run the coroutine's first step now; a task costs ten times as much, so only those who wait get one."""
+    """Run the coroutine's first step now; most need no second one, and a task of asyncio's costs ten times as much."""
     if sys.version_info >= (3, 12):
         task = asyncio.Task(coroutine, loop=loop, eager_start=True)
         if not task.done():
-            _hold(task)
+            _running.add(task)
+            task.add_done_callback(_running.discard)
         return
-    first, outer = _FirstStep(), asyncio.current_task(loop)
-    if outer is not None:
-        # Begun from within a task, as when a full connection is read on: it has to stand aside meanwhile.
-        _leave_task(loop, outer)
-    _enter_task(loop, first)  # type: ignore[arg-type]  # it is compared and cancelled, nothing else
-    try:
-        waited_for = coroutine.send(None)
-    except StopIteration:
-        return
-    finally:
-        _leave_task(loop, first)  # type: ignore[arg-type]
-        if outer is not None:
-            _enter_task(loop, outer)
-    task = loop.create_task(_go_on(coroutine, waited_for))
-    first.task = task
-    _hold(task)
+    contextvars.copy_context().run(Run(coroutine, loop).step)
 
 
-def _hold(task: asyncio.Task[None]) -> None:
-    _running.add(task)
-    task.add_done_callback(_running.discard)
+class Run:
+    """A coroutine under way: as much of a task as ``asyncio.timeout`` and futures want, for Python 3.11.
 
-
-class _FirstStep:
-    """Stands for the task of a coroutine in its first step, so that ``asyncio.timeout`` works in it.
-
-    On Python 3.12 and newer an eagerly started task does the same.
+    An exception of the first step reaches who began it, a later one the loop's exception handler.
     """
 
-    __slots__ = ("task",)
+    __slots__ = ("_cancels", "_coroutine", "_loop", "_waits_for")
 
-    def __init__(self) -> None:
-        self.task: asyncio.Task[None] | None = None
+    def __init__(self, coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> None:
+        self._coroutine = coroutine
+        self._loop = loop
+        self._waits_for: asyncio.Future[Any] | None = None
+        self._cancels = 0
+
+    def step(self) -> None:
+        """Run until the coroutine waits or ends."""
+        loop, outer = self._loop, asyncio.current_task(self._loop)
+        if outer is not None:
+            # Begun from within a task, as when a full connection is read on: it has to stand aside meanwhile.
+            _leave_task(loop, outer)
+        _enter_task(loop, self)  # type: ignore[arg-type]  # it is compared and cancelled, nothing else
+        try:
+            future = self._coroutine.send(None)
+        except StopIteration:
+            return
+        finally:
+            _leave_task(loop, self)  # type: ignore[arg-type]
+            if outer is not None:
+                _enter_task(loop, outer)
+        self._wait(future)
+
+    def _wait(self, future: asyncio.Future[Any] | None) -> None:
+        self._waits_for = future
+        if future is None:
+            # A bare yield, as of asyncio.sleep(0).
+            self._loop.call_soon(self._go_on, None)
+            return
+        # The mark of a future that is awaited, as opposed to one that was yielded by mistake.
+        future._asyncio_future_blocking = False  # noqa: SLF001 - tasks of any kind have to take it off
+        future.add_done_callback(self._go_on)
+
+    def _go_on(self, _: object) -> None:
+        self._waits_for = None
+        try:
+            self.step()
+        except asyncio.CancelledError:
+            return
+        except Exception as error:  # noqa: BLE001 - there is nobody else to tell
+            message = "an exception ended a coroutine"
+            self._loop.call_exception_handler({"message": message, "exception": error})
 
     def cancel(self, msg: object = None) -> bool:
-        return self.task.cancel(msg) if self.task is not None else False
+        """Have what it waits for be cancelled, so that the coroutine gets CancelledError."""
+        self._cancels += 1
+        return self._waits_for is not None and self._waits_for.cancel(msg)
 
     def cancelling(self) -> int:
-        return self.task.cancelling() if self.task is not None else 0
+        """How many cancellations are under way."""
+        return self._cancels
 
     def uncancel(self) -> int:
-        return self.task.uncancel() if self.task is not None else 0
-
-
-class _Rest:
-    """What is left of a coroutine that waits for a future."""
-
-    __slots__ = ("coroutine", "waited_for")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, None], waited_for: Any) -> None:
-        self.coroutine = coroutine
-        self.waited_for = waited_for
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        waited_for = self.waited_for
-        while True:
-            thrown: BaseException | None = None
-            try:
-                yield waited_for
-            except BaseException as error:  # noqa: BLE001 - handed on to the coroutine it was meant for
-                thrown = error
-            try:
-                waited_for = self.coroutine.send(None) if thrown is None else self.coroutine.throw(thrown)
-            except StopIteration:
-                return
-
-
-async def _go_on(coroutine: Coroutine[Any, Any, None], waited_for: Any) -> None:
-    await _Rest(coroutine, waited_for)
+        """Take one of them back; how many are left."""
+        self._cancels -= 1
+        return self._cancels

@@ -39,6 +39,7 @@ class Udp:
         self._gate = port.gate("udp", 1 if bound.family == socket.AF_INET else 2)
         self._loop = asyncio.get_running_loop()
         self._wild = not any(self._local)
+        self._outbox: list[tuple[Callable[[bytes, Sender], object], bytes, Sender]] = []
 
     def start(self) -> None:
         """Begin to read."""
@@ -112,12 +113,21 @@ class Udp:
         self.pending += 1
         try:
             reply = await self.port.respond(packet, client, self._gate, clock.now())
-            if reply is not None:
-                send(reply, sender)
-        except OSError:
-            self.dropped += 1
         finally:
             self.pending -= 1
+        if reply is not None:
+            # Sent together before the loop waits again: one wake-up of the other side serves them all.
+            if not self._outbox:
+                self._loop.call_soon(self._send_all)
+            self._outbox.append((send, reply, sender))
+
+    def _send_all(self) -> None:
+        outbox, self._outbox = self._outbox, []
+        for send, reply, sender in outbox:
+            try:
+                send(reply, sender)
+            except OSError:
+                self.dropped += 1
 
 
 def _turned(ancillary: Ancillary) -> tuple[bytes, Ancillary]:

@@ -192,7 +192,7 @@ class Https:
                 # What has swallowed one question may swallow the next.
                 self._current.retire()
             raise Unanswered(f"no reply within {seconds:.3g} s") from None
-        if not wire.matches(reply, 0, message.question):
+        if not wire.matches(reply, message.question):
             raise Unanswered("a reply to another question")
         return reply
 

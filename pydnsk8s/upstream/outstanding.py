@@ -6,9 +6,9 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeAlias
 
-from pydnsk8s import codes, wire
+from pydnsk8s import clock, codes, wire
 from pydnsk8s.message import Edns
 
 
@@ -43,15 +43,8 @@ class Message(NamedTuple):
         return cls(packet, packet[12 : 12 + len(name) + 4])
 
 
-class Asked(NamedTuple):
-    """One question on its way, and who waits for its answer."""
-
-    question: bytes
-    answer: asyncio.Future[bytes]
-    end: float
-    """When to wait no longer, in the loop's time."""
-    seconds: float
-    """How long that was from the start."""
+Asked: TypeAlias = tuple[bytes, asyncio.Future[bytes], float, float]
+"""A question on its way: its question section, who waits, until when by the clock, and how many seconds that was."""
 
 
 class Patience:
@@ -70,7 +63,7 @@ class Patience:
             self._timer = loop.call_later(self.STEP, self._look, loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
+        now = clock.now()
         for outstanding in tuple(self._watched):
             outstanding.expire(now)
             if not outstanding:
@@ -108,30 +101,33 @@ class Outstanding:
         while id in self._asked:
             id = next(self._ids)
         answer: asyncio.Future[bytes] = self._loop.create_future()
-        self._asked[id] = Asked(message.question, answer, self._loop.time() + seconds, seconds)
-        return id + message.packet[2:], answer
+        packet, question = message
+        self._asked[id] = (question, answer, clock.now() + seconds, seconds)
+        return id + packet[2:], answer
 
     def settle(self, packet: bytes) -> None:
         """Hand a packet to the one who waits for it; a packet that nobody waits for changes nothing."""
-        asked = self._asked.get(packet[:2])
+        id = packet[:2]
+        asked = self._asked.get(id)
         if asked is None:
             return
-        if not wire.matches(packet, packet[0] << 8 | packet[1], asked.question) and not _is_bare_error(packet):
+        question, answer, _, _ = asked
+        if not wire.matches(packet, question) and not _is_bare_error(packet):
             return
-        del self._asked[packet[:2]]
-        if not asked.answer.done():
-            asked.answer.set_result(packet)
+        del self._asked[id]
+        if not answer.done():
+            answer.set_result(packet)
         if not self._asked:
             self._emptied()
 
     def expire(self, now: float) -> None:
         """Tell those who have waited long enough that no answer will come."""
-        late = [id for id, asked in self._asked.items() if asked.end <= now]
+        late = [id for id, (_, _, end, _) in self._asked.items() if end <= now]
         for id in late:
-            asked = self._asked.pop(id)
+            _, answer, _, seconds = self._asked.pop(id)
             self.given_up += 1
-            if not asked.answer.done():
-                asked.answer.set_exception(Unanswered(f"no reply within {asked.seconds:.3g} s"))
+            if not answer.done():
+                answer.set_exception(Unanswered(f"no reply within {seconds:.3g} s"))
         if late and not self._asked:
             self._emptied()
 
@@ -139,9 +135,9 @@ class Outstanding:
         """Tell everybody who waits that no answer will come."""
         waiting = tuple(self._asked.values())
         self._asked.clear()
-        for asked in waiting:
-            if not asked.answer.done():
-                asked.answer.set_exception(error)
+        for _, answer, _, _ in waiting:
+            if not answer.done():
+                answer.set_exception(error)
 
 
 def _random_ids() -> Iterator[bytes]:

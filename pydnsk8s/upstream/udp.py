@@ -7,12 +7,14 @@ import random
 import socket
 from collections.abc import Callable
 
+from pydnsk8s import clock
 from pydnsk8s.upstream.address import Address
 from pydnsk8s.upstream.outstanding import Message, Outstanding, Patience, Unanswered, reason
 from pydnsk8s.upstream.terms import Reuse, Terms
 
 _ARRIVED = bytearray(65535)
 _VIEW = memoryview(_ARRIVED)
+_RUN = 8  # questions sent together from one port: their replies are read together, too
 _MOST_A_WAKE = 64  # packets, so that a flood on one port does not hold up the others
 
 
@@ -22,26 +24,31 @@ class Port:
     Being connected it takes packets from the upstream's address only, and learns when nobody listens there.
     """
 
-    def __init__(self, opened: socket.socket, patience: Patience, uses: int, gone: Callable[[Port], None]) -> None:
+    def __init__(self, opened: socket.socket, patience: Patience, outbox: Outbox, gone: Callable[[Port], None]) -> None:
         self._socket = opened
+        self._outbox = outbox
         self._loop = asyncio.get_running_loop()
         self._outstanding = Outstanding(patience, self._loop, self._emptied)
         self._retired = False
         self._gone = gone
-        self.uses = uses
+        self.uses = Udp.USES
         """How many more questions may leave by this port."""
-        self.opened = self._loop.time()
+        self.opened = clock.now()
         self._loop.add_reader(opened, self._readable)
 
     def ask(self, message: Message, seconds: float) -> asyncio.Future[bytes]:
         """Send the message; the future gets the reply, or Unanswered."""
         self.uses -= 1
         packet, answer = self._outstanding.add(message, seconds)
+        self._outbox.put(self, packet)
+        return answer
+
+    def send(self, packet: bytes) -> None:
+        """Hand a packet to the kernel."""
         try:
             self._socket.send(packet)
         except OSError as error:
             self._fail(error)
-        return answer
 
     def retire(self) -> None:
         """Close as soon as nothing is outstanding."""
@@ -81,6 +88,30 @@ class Port:
         self.retire()
 
 
+class Outbox:
+    """Packets to be sent together before the loop waits again: one wake-up of the other side serves them all."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._packets: list[tuple[Port, bytes]] = []
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits to be sent."""
+        return not self._packets
+
+    def put(self, port: Port, packet: bytes) -> None:
+        """Take a packet to be sent from a port."""
+        if not self._packets:
+            self._loop.call_soon(self._send)
+        self._packets.append((port, packet))
+
+    def _send(self) -> None:
+        packets, self._packets = self._packets, []
+        for port, packet in packets:
+            port.send(packet)
+
+
 class Udp:
     """All the ports from which one upstream is asked."""
 
@@ -96,21 +127,25 @@ class Udp:
         self._reuse = reuse
         self._seats: list[Port | None] = [None] * self.PORTS
         self._open: set[Port] = set()
+        self._outbox: Outbox | None = None
+        self._seat = self._left = 0
 
     def ask(self, message: Message, seconds: float) -> asyncio.Future[bytes]:
         """Send the message from one of the ports; the future gets the reply, or Unanswered."""
         # Which of the open ports is used needs no secrecy: their numbers have it.
-        seat = int(random.random() * self.PORTS)
+        if not self._left or self._outbox is None or self._outbox.empty:
+            self._seat, self._left = int(random.random() * self.PORTS), _RUN
+        self._left -= 1
+        seat = self._seat
         port = self._seats[seat]
-        loop = asyncio.get_running_loop()
-        if port is not None and port.uses > 0 and loop.time() < port.opened + self._terms.expire:
+        if port is not None and port.uses > 0 and clock.now() < port.opened + self._terms.expire:
             self._reuse.hits.add(1)
             return port.ask(message, seconds)
         self._reuse.misses.add(1)
         try:
             return self._replace(seat).ask(message, seconds)
         except OSError as error:
-            failed: asyncio.Future[bytes] = loop.create_future()
+            failed: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
             failed.set_exception(Unanswered(reason(error)))
             return failed
 
@@ -119,6 +154,8 @@ class Udp:
         if old is not None:
             self._seats[seat] = None
             old.retire()
+        if self._outbox is None:
+            self._outbox = Outbox()
         opened = socket.socket(self._address.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
             if self._terms.source:
@@ -127,7 +164,7 @@ class Udp:
         except OSError:
             opened.close()
             raise
-        port = self._seats[seat] = Port(opened, self._patience, self.USES, self._open.discard)
+        port = self._seats[seat] = Port(opened, self._patience, self._outbox, self._open.discard)
         self._open.add(port)
         return port
 

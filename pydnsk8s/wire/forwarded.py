@@ -6,8 +6,8 @@ import struct
 from typing import Any
 
 from pydnsk8s import codes
-from pydnsk8s.keep import NEVER, Keep
-from pydnsk8s.message import Record, Reply, Tally
+from pydnsk8s.keep import NEVER
+from pydnsk8s.message import Record, Reply
 from pydnsk8s.wire.scan import Scan, records, scan
 
 _TTL = struct.Struct(">I")
@@ -20,12 +20,22 @@ class Forwarded(Reply):
 
     __slots__ = ("_sections", "found", "wire")
 
-    def __init__(self, wire: bytes, found: Scan, attributes: dict[str, Any]) -> None:
+    def __init__(self, wire: bytes, found: Scan, plugin: str) -> None:
         self.wire = wire
         self.found = found
         self._sections: tuple[tuple[Record, ...], ...] | None = None
-        for name, value in attributes.items():
-            setattr(self, name, value)
+        flags = found.flags
+        self.rcode = found.rcode
+        self.keep = NEVER
+        self.authoritative = flags & codes.AA != 0
+        self.recursive = flags & codes.RA != 0
+        self.authenticated = flags & codes.AD != 0
+        self.truncated = flags & codes.TC != 0
+        # Cookies and the like belong to the one connection they came over (RFC 7873, RFC 7828, RFC 7830).
+        self.options = found.options and tuple([held for held in found.options if held[0] not in _HOP_BY_HOP])
+        self.plugin = plugin
+        self.error = ""
+        self.tallies = ()
 
     @property
     def sections(self) -> tuple[tuple[Record, ...], ...]:
@@ -49,51 +59,47 @@ class Forwarded(Reply):
     def with_(self, **changes: Any) -> Reply:
         if not _SECTIONS.isdisjoint(changes):
             return super().with_(**changes)
-        for name in _FIELDS:
-            if name not in changes:
-                changes[name] = getattr(self, name)
-        twin = Forwarded(self.wire, self.found, changes)
-        twin._sections = self._sections
+        return self._over(self.wire, self._sections, changes)
+
+    def _over(self, wire: bytes, sections: tuple[tuple[Record, ...], ...] | None, changes: dict[str, Any]) -> Forwarded:
+        """The same reply over other bytes of the same layout."""
+        twin = object.__new__(Forwarded)
+        twin.wire = wire
+        twin.found = self.found
+        twin._sections = sections
+        twin.rcode = self.rcode
+        twin.keep = self.keep
+        twin.authoritative = self.authoritative
+        twin.recursive = self.recursive
+        twin.authenticated = self.authenticated
+        twin.truncated = self.truncated
+        twin.options = self.options
+        twin.plugin = self.plugin
+        twin.error = self.error
+        twin.tallies = self.tallies
+        for name, value in changes.items():
+            setattr(twin, name, value)
         return twin
 
+    def aged(self, seconds: int, most: int) -> Forwarded:
+        """The same reply with every TTL lowered by some seconds, and not above the most."""
+        patched = bytearray(self.wire)
+        for at in self.found.ttls:
+            ttl = _TTL.unpack_from(patched, at)[0]
+            _TTL.pack_into(patched, at, _lowered(ttl if ttl < 0x80000000 else 0, seconds, most))
+        return self._over(bytes(patched), None, {})
 
-_FIELDS = tuple(name for name in Reply.__slots__ if name not in _SECTIONS)
 
-
-def forwarded(
-    wire: bytes, *, keep: Keep = NEVER, plugin: str = "forward", tallies: tuple[Tally, ...] = ()
-) -> Forwarded:
+def forwarded(wire: bytes, *, plugin: str = "forward") -> Forwarded:
     """Take a reply as another server sent it; FormError if it does not hold together."""
-    found = scan(wire)
-    flags = found.flags
-    return Forwarded(
-        wire,
-        found,
-        {
-            "rcode": found.rcode,
-            "keep": keep,
-            "authoritative": bool(flags & codes.AA),
-            "recursive": bool(flags & codes.RA),
-            "authenticated": bool(flags & codes.AD),
-            "truncated": bool(flags & codes.TC),
-            # Cookies and the like belong to the one connection they came over (RFC 7873, RFC 7828, RFC 7830).
-            "options": tuple(option for option in found.options if option[0] not in _HOP_BY_HOP),
-            "plugin": plugin,
-            "error": "",
-            "tallies": tallies,
-        },
-    )
+    return Forwarded(wire, scan(wire), plugin)
 
 
 def aged(reply: Reply, seconds: int, cap: int | None = None) -> Reply:
     """The same reply some seconds later: every TTL lowered by them, and not above the cap if there is one."""
     most = 0x7FFFFFFF if cap is None else cap
     if isinstance(reply, Forwarded):
-        patched = bytearray(reply.wire)
-        for at in reply.found.ttls:
-            ttl = _TTL.unpack_from(patched, at)[0]
-            _TTL.pack_into(patched, at, _lowered(ttl if ttl < 0x80000000 else 0, seconds, most))
-        return Forwarded(bytes(patched), reply.found, {name: getattr(reply, name) for name in _FIELDS})
+        return reply.aged(seconds, most)
     return reply.with_(
         **{
             section: tuple(

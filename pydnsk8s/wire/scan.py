@@ -42,23 +42,24 @@ def scan(wire: bytes) -> Scan:
 
 
 def _scan(wire: bytes) -> Scan:
-    _, flags, questions, *counts = _HEADER.unpack_from(wire)
+    _, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(wire)
     if questions != 1:
         raise FormError(f"{questions} questions")
     at = question_end = _skip_name(wire, 12) + 4
     opt_at, rcode = 0, flags & 15
     options: tuple[tuple[int, bytes], ...] = ()
     ttls = []
-    total, size = sum(counts), len(wire)
+    total, size = answers + authorities + additionals, len(wire)
     for index in range(total):
         start = at
-        at = _skip_name(wire, at)
+        # Most owners are a pointer to the question.
+        at = at + 2 if wire[at] >= 0xC0 else _skip_name(wire, at)
         type, _, ttl, length = _RECORD.unpack_from(wire, at)
         if type == codes.OPT:
-            if opt_at or index < total - counts[2] or wire[start]:
+            if opt_at or index < total - additionals or wire[start]:
                 raise FormError("a misplaced or second OPT")
             opt_at, rcode = start, rcode | ttl >> 20 & 0xFF0
-            options = read_options(wire[at + 10 : at + 10 + length])
+            options = read_options(wire[at + 10 : at + 10 + length]) if length else ()
         else:
             ttls.append(at + 4)
         at += 10 + length
@@ -67,7 +68,8 @@ def _scan(wire: bytes) -> Scan:
     if at != size:
         raise FormError("octets behind the message")
     opt_last = bool(opt_at) and (not ttls or ttls[-1] < opt_at)
-    return Scan(flags, question_end, (counts[0], counts[1], counts[2]), tuple(ttls), opt_at, opt_last, rcode, options)
+    counts = answers, authorities, additionals
+    return Scan(flags, question_end, counts, tuple(ttls), opt_at, opt_last, rcode, options)
 
 
 def _skip_name(wire: bytes, at: int) -> int:

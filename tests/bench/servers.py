@@ -97,6 +97,11 @@ class Server:
     def _proc(self, file: str) -> str:
         return Path(f"/proc/{self.process.pid}/{file}").read_text()
 
+    def pin(self, core: int) -> None:
+        """Move every thread to a core; Knot's UDP workers choose one of their own, whatever the process was given."""
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            os.sched_setaffinity(int(task.name), {core})
+
     def wait_for_answer(self, name: str, type: str) -> None:
         """Ask until there is an answer; raises BenchError when there will be none."""
         packet = make_query(name, type).to_wire()
@@ -150,6 +155,7 @@ def knot(folder: Path, zones: dict[str, str], core: int) -> Iterator[Server]:
     with _running("Knot", ["knotd", "-c", str(folder / "knot.conf")], folder, port, core) as server:
         for zone in zones:
             server.wait_for_answer(zone, "SOA")
+        server.pin(core)
         yield server
 
 

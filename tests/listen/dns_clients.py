@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Self
 
 from pydnsk8s import codes, names, testing
 from pydnsk8s.server import Server
@@ -45,7 +46,7 @@ class Udp:
             wire, sender = await loop.sock_recvfrom(self.socket, 65535)
         return testing.read(wire), sender[0]
 
-    def __enter__(self) -> Udp:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -93,9 +94,8 @@ async def connected(server: Server) -> AsyncIterator[Tcp]:
         await asyncio.sleep(0)
 
 
-async def until(condition: object, what: str = "") -> None:
+async def until(condition: Callable[[], object]) -> None:
     """Wait for something to become true."""
-    assert callable(condition)
     async with asyncio.timeout(PATIENCE):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for is the server's own state
             await asyncio.sleep(0.005)

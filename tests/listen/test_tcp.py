@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
 from pydnsk8s import testing
 from pydnsk8s.listen import tcp
+from pydnsk8s.listen.port import Port
+from pydnsk8s.plugin import Timeouts
 from pydnsk8s.server import Server
 
 from .dns_clients import HOSTS, connected, framed, question, until
 
 PLAIN = f"example.org {{\n{HOSTS}\n}}"
-HASTY = f"example.org {{\ntimeouts {{\nread 1s\nidle 1s\nwrite 1s\n}}\n{HOSTS}\n}}"
-SLOW_AND_QUICK = (
-    PLAIN.replace("example.org {", "example.org {", 1) + "\nslow.example.org {\nerratic {\ndrop 0\ndelay 1 100ms\n}\n}"
-)
+SLOW_AND_QUICK = PLAIN + "\nslow.example.org {\nerratic {\ndrop 0\ndelay 1 100ms\n}\n}"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that have patience for moments only."""
+    monkeypatch.setattr(tcp, "_SWEEP", 0.03)
+    bind = tcp.Tcp.__init__
+
+    def hurried(self: tcp.Tcp, port: Port, bound: socket.socket, timeouts: Timeouts) -> None:
+        bind(self, port, bound, Timeouts(0.2, 0.2, 0.2))
+
+    monkeypatch.setattr(tcp.Tcp, "__init__", hurried)
 
 
 def listener(server: Server) -> tcp.Tcp:
@@ -56,22 +68,25 @@ async def test_a_client_that_closes_its_side_still_gets_its_answers() -> None:
         assert await client.closed()
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_an_idle_connection_is_closed() -> None:
-    async with testing.listening(HASTY) as server, connected(server) as client:
+    async with testing.listening(PLAIN) as server, connected(server) as client:
         client.send(framed(question(id=1)))
         await client.answers(1)
         assert await client.closed()
         assert not listener(server).connections
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_client_that_never_finishes_its_question_is_sent_away() -> None:
-    async with testing.listening(HASTY) as server, connected(server) as client:
+    async with testing.listening(PLAIN) as server, connected(server) as client:
         client.send(framed(question())[:5])
         assert await client.closed()
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_client_that_trickles_is_sent_away() -> None:
-    async with testing.listening(HASTY) as server, connected(server) as client:
+    async with testing.listening(PLAIN) as server, connected(server) as client:
         gone = asyncio.create_task(client.closed())
         for octet in framed(question() * 20):
             if gone.done() or client.writer.is_closing():
@@ -81,9 +96,10 @@ async def test_a_client_that_trickles_is_sent_away() -> None:
         assert await gone
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_client_that_does_not_read_is_sent_away() -> None:
     lines = "\n".join(f"    2001:db8::{number:x} many.example.org" for number in range(1, 1500))
-    text = f"example.org {{\ntimeouts {{\nread 1s\nidle 1s\nwrite 1s\n}}\nhosts {{\n{lines}\n}}\n}}"
+    text = f"example.org {{\nhosts {{\n{lines}\n}}\n}}"
     async with testing.listening(text) as server, connected(server) as client:
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]  # the transport of a stream can
         client.send(framed(question("many.example.org", "AAAA")) * 500)
@@ -148,8 +164,9 @@ async def test_rubbish_does_not_hinder_the_next_question(rude: bytes) -> None:
             assert wire[:2] == b"\0\x09"
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_http_on_the_port_is_only_rubbish() -> None:
-    async with testing.listening(HASTY) as server, connected(server) as client:
+    async with testing.listening(PLAIN) as server, connected(server) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n")
         assert await client.closed()
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 
 from pydnsk8s import codes, names, rdata
-from pydnsk8s.keep import NEVER
 from pydnsk8s.message import Edns, Query, Record, Reply
 from pydnsk8s.plugins.cache import Cache
 from pydnsk8s.testing import record
@@ -57,7 +56,7 @@ def soa(ttl: int = 60, minimum: int = 30, serial: int = 1) -> Record:
 
 def off_the_wire(asked: Query, reply: Reply) -> Reply:
     """The reply as ``forward`` would hand it on."""
-    return forwarded(render(asked, reply, 65535, 1232), keep=NEVER)
+    return forwarded(render(asked, reply, 65535, 1232))
 
 
 def cache(*options: str, args: str = "", keys: str = ".:0") -> Cache:

@@ -101,7 +101,7 @@ async def test_questions_leave_from_many_ports_with_ids_that_do_not_repeat() -> 
             await asyncio.gather(*(ask(asked) for _ in range(40)))
         ports = {received.port for received in server.asked}
         ids = [received.packet[:2] for received in server.asked]
-        assert len(ports) == Udp.PORTS
+        assert Udp.PORTS / 2 < len(ports) <= Udp.PORTS
         assert len(set(ids)) > 380
         steps = {int.from_bytes(b, "big") - int.from_bytes(a, "big") for a, b in pairwise(ids)}
         assert len(steps) > 300

@@ -24,7 +24,7 @@ def plain(records: tuple[Record, ...]) -> list[tuple[bytes, int, int, bytes]]:
 
 def of_dnspython(section: list[dns.rrset.RRset]) -> list[tuple[bytes, int, int, bytes]]:
     return [
-        (rrset.name.to_wire().lower(), int(rrset.rdtype), rrset.ttl, (rdata.to_wire() or b"").lower())
+        ((rrset.name.to_wire() or b"").lower(), int(rrset.rdtype), rrset.ttl, (rdata.to_wire() or b"").lower())
         for rrset in section
         for rdata in rrset
     ]

@@ -1,0 +1,1 @@
+"""kubernetes: names of a cluster, each subject in a file of its own."""

@@ -1,0 +1,216 @@
+"""A running server: it starts whole or not at all, swaps its configuration without losing a query, and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from pydnsk8s import metrics
+from pydnsk8s.corefile import CorefileError
+from pydnsk8s.plugin import StartError
+from pydnsk8s.plugins.health import Health
+from pydnsk8s.server import Server
+from tests.listen.dns_clients import Udp, connected, framed, question
+
+ONE = "{zone} {{\n    bind 127.0.0.1\n    hosts {{\n        192.0.2.{last} a.{zone}\n        reload 0\n    }}\n}}\n"
+
+
+def corefile(last: int = 1, *zones: str) -> str:
+    return "".join(ONE.format(zone=zone, last=last) for zone in zones or ("example.org",))
+
+
+class Source:
+    """A Corefile on disk that a test writes anew."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, text: str) -> None:
+        self.path.write_text(text)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    return Source(tmp_path / "Corefile")
+
+
+@asynccontextmanager
+async def served(source: Source, text: str) -> AsyncIterator[Server]:
+    source.write(text)
+    async with Server.from_path(source.path, port=0) as server:
+        yield server
+
+
+async def asked(server: Server, name: str = "a.example.org") -> list[str]:
+    with Udp() as client:
+        answer, _ = await client.ask(question(name), ("127.0.0.1", server.port))
+    return answer.answer or [answer.rcode]
+
+
+def a(last: int, zone: str = "example.org") -> list[str]:
+    return [f"a.{zone}. 3600 A 192.0.2.{last}"]
+
+
+async def test_a_reload_swaps_what_is_answered_and_keeps_the_socket(source: Source) -> None:
+    async with served(source, corefile(1)) as server:
+        port = server.port
+        assert await asked(server) == a(1)
+        source.write(corefile(2, "example.org", "example.com"))
+        assert await server.reload()
+        assert server.port == port
+        assert await asked(server) == a(2)
+        assert await asked(server, "a.example.com") == a(2, "example.com")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("example.org {\n", CorefileError),
+        ("example.org {\n    whomai\n}\n", CorefileError),
+        ("example.org {\n    hosts a b c {\n        ttl x\n    }\n}\n", CorefileError),
+        ("example.org {\n    bind 192.0.2.250\n    whoami\n}\n", StartError),
+    ],
+)
+async def test_a_failed_reload_changes_nothing(source: Source, text: str, error: type[Exception]) -> None:
+    async with served(source, corefile(1)) as server:
+        ports = dict(server.ports)
+        source.write(text)
+        with pytest.raises(error):
+            await server.reload()
+        assert server.ports == ports
+        assert await asked(server) == a(1)
+        source.write(corefile(3))
+        assert await server.reload()
+        assert await asked(server) == a(3)
+
+
+async def test_a_corefile_that_failed_is_not_tried_again_until_it_changes(source: Source) -> None:
+    async with served(source, corefile(1)) as server:
+        source.write("example.org {\n    bind 192.0.2.250\n    whoami\n}\n")
+        with pytest.raises(StartError):
+            await server.reload(force=False)
+        assert not await server.reload(force=False)
+        source.write(corefile(1))
+        assert not await server.reload(force=False)
+        source.write(corefile(2))
+        assert await server.reload(force=False)
+
+
+async def test_a_reload_loses_no_query(source: Source) -> None:
+    async with served(source, corefile(1)) as server:
+        stop = asyncio.Event()
+        answers: list[list[str]] = []
+
+        async def ask_on() -> None:
+            while not stop.is_set():
+                answers.append(await asked(server))
+
+        asking = asyncio.create_task(ask_on())
+        for last in range(2, 12):
+            source.write(corefile(last))
+            await server.reload()
+            await asyncio.sleep(0.01)
+        stop.set()
+        await asking
+    assert len(answers) > 10
+    assert answers == sorted(answers, key=lambda answer: int(answer[0].rpartition(".")[2]))
+
+
+async def test_an_answer_in_work_during_a_reload_is_given_but_not_kept(source: Source) -> None:
+    slow = "example.org {\n    bind 127.0.0.1\n    erratic {\n        drop 0\n        delay 1 50ms\n    }\n}\n"
+    async with served(source, slow) as server:
+        with Udp() as client:
+            waiting = asyncio.create_task(client.ask(question(), ("127.0.0.1", server.port)))
+            await asyncio.sleep(0.01)
+            source.write(corefile(1))
+            await server.reload()
+            answer, _ = await waiting
+        assert answer.rcode == "NOERROR"
+        assert await asked(server) == a(1)
+
+
+async def test_an_address_that_is_gone_is_closed_and_its_connections_with_it(source: Source) -> None:
+    both = corefile(1) + corefile(2, "example.com").replace("127.0.0.1", "127.0.0.9")
+    async with served(source, both) as server, connected(server) as client:
+        port = server.ports["127.0.0.9", 0]
+        with Udp() as other:
+            assert (await other.ask(question("a.example.com"), ("127.0.0.9", port)))[0].answer == a(2, "example.com")
+        source.write(corefile(1))
+        await server.reload()
+        assert list(server.ports) == [("127.0.0.1", 0)]
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.9", port)
+        client.send(framed(question()))
+        assert await client.answers(1)
+
+
+async def test_two_servers_cannot_have_one_port(source: Source) -> None:
+    async with served(source, corefile(1)) as server:
+        other = Server.from_text(corefile(2), port=server.port)
+        with pytest.raises(StartError, match=f"cannot listen on dns://127.0.0.1:{server.port}: .*in use"):
+            await other.start()
+        assert await asked(server) == a(1)
+
+
+async def test_what_has_started_is_stopped_when_the_rest_cannot(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[str] = []
+
+    async def stop(self: Health) -> None:
+        stopped.append(self.name)
+
+    async def start(self: Health) -> None:
+        raise StartError("health: no")
+
+    from pydnsk8s.plugins.hosts import Hosts
+
+    monkeypatch.setattr(Health, "start", start)
+    monkeypatch.setattr(Hosts, "stop", stop)
+    text = corefile(1).replace("    hosts", "    health 127.0.0.1:0\n    hosts")
+    before = len(metrics.before_scrape)
+    # Of two blocks the first has started by the time the second cannot.
+    server = Server.from_text(corefile(1, "example.com") + text, port=0)
+    with pytest.raises(StartError, match="health: no"):
+        await server.start()
+    assert stopped == ["hosts"]
+    assert server.ports == {}
+    assert len(metrics.before_scrape) == before
+
+
+async def test_stopping_twice_is_stopping_once(source: Source) -> None:
+    async with served(source, corefile(1)) as server:
+        port = server.port
+        await server.stop()
+        await server.stop()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", port))
+
+
+async def test_a_port_below_1024_needs_a_privilege_and_the_error_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(host: str, number: int) -> list[socket.socket]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pydnsk8s.listen.tcp.bind", denied)
+    with pytest.raises(StartError, match="CAP_NET_BIND_SERVICE"):
+        await Server.from_text(corefile(1)).start()
+
+
+async def test_a_requested_reload_logs_how_it_went(source: Source, caplog: pytest.LogCaptureFixture) -> None:
+    async with served(source, corefile(1)) as server:
+        with caplog.at_level("INFO", "pydnsk8s"):
+            source.write("example.org {\n    whomai\n}\n")
+            server.request_reload()
+            await asyncio.gather(*server._reloading)
+            assert "Restart failed" in caplog.text
+            assert "whomai" in caplog.text
+            source.write(corefile(2))
+            server.request_reload()
+            await asyncio.gather(*server._reloading)
+            assert "Reloading complete" in caplog.text
+        assert await asked(server) == a(2)
