@@ -6,7 +6,9 @@ Rule: keeps form a lattice met with ``&``. ALWAYS is the unit and NEVER allows n
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from typing import Final
+from weakref import ref
 
 
 class Stamp:
@@ -21,6 +23,40 @@ class Stamp:
     def retire(self) -> None:
         """End every reply that is kept under this stamp."""
         self.alive = False
+
+
+class Stamps:
+    """The stamps of what is found, or not found, under each key of some data."""
+
+    __slots__ = ("_held", "_room")
+
+    _LEAST = 1024
+
+    def __init__(self) -> None:
+        # Only the replies kept under a stamp hold it, so asking for absent names fills no memory for long.
+        self._held: dict[Hashable, ref[Stamp]] = {}
+        self._room = self._LEAST
+
+    def __bool__(self) -> bool:
+        return bool(self._held)
+
+    def of(self, key: Hashable) -> Stamp:
+        """The stamp of what is under the key now."""
+        held = self._held.get(key)
+        if held is not None and (stamp := held()) is not None:
+            return stamp
+        stamp = Stamp()
+        self._held[key] = ref(stamp)
+        if len(self._held) > self._room:
+            self._held = {key: held for key, held in self._held.items() if held() is not None}
+            self._room = max(2 * len(self._held), self._LEAST)
+        return stamp
+
+    def retire(self, key: Hashable) -> None:
+        """End every reply kept under the key's stamp: what is under the key has changed."""
+        held = self._held.pop(key, None)
+        if held is not None and (stamp := held()) is not None:
+            stamp.retire()
 
 
 class Keep:

@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable, Container, Iterable, Iterator
 from operator import attrgetter
 from typing import TypeAlias
-from weakref import WeakValueDictionary
 
-from pydnsk8s.keep import Stamp
+from pydnsk8s.keep import Stamp, Stamps
 from pydnsk8s.kube.objects import (
     KINDS,
     Endpoint,
@@ -50,7 +49,7 @@ class Index:
         self._held: dict[Kind, dict[tuple[str, str], Object]] = {kind: {} for kind in KINDS}
         self._under: dict[Key, tuple[Object, ...]] = {}
         self._below: dict[bytes | str, int] = {}
-        self._stamps: WeakValueDictionary[Key, Stamp] = WeakValueDictionary()
+        self._stamps = Stamps()
         self.changed_at = 0
         """When anything last changed, in Unix seconds; 0 before the first object."""
 
@@ -61,11 +60,7 @@ class Index:
 
     def stamp(self, key: Key) -> Stamp:
         """The stamp of what is, or is not, found under the key now."""
-        stamp = self._stamps.get(key)
-        if stamp is None:
-            # Only the replies kept under it hold the stamp, so asking for absent names fills no memory for long.
-            stamp = self._stamps[key] = Stamp()
-        return stamp
+        return self._stamps.of(key)
 
     def count(self, kind: Kind) -> int:
         """How many objects of the kind are held."""
@@ -150,7 +145,7 @@ class Index:
         for namespace, name in [key for key in self._held[kind] if key not in keys]:
             self.remove(kind, namespace, name)
         if self._awaited == {kind}:
-            self._retire(SYNCED)
+            self._stamps.retire(SYNCED)
         self._awaited.discard(kind)
 
     def replace(self, kind: Kind, objects: Iterable[Object]) -> None:
@@ -183,8 +178,8 @@ class Index:
         if before != after and self._stamps:
             for key in before.keys() | after.keys():
                 if key not in before or key not in after or before[key] != after[key]:
-                    self._retire(key)
-            self._retire(ZONE)
+                    self._stamps.retire(key)
+            self._stamps.retire(ZONE)
 
     def _take_out(self, key: Key, old: Object | None) -> None:
         others = tuple(obj for obj in self._under[key] if obj is not old)
@@ -203,14 +198,9 @@ class Index:
                 before = below.get(network, 0)
                 below[network] = before + difference
                 if not before or not before + difference:
-                    self._retire(("below", network))
+                    self._stamps.retire(("below", network))
                 if not before + difference:
                     del below[network]
-
-    def _retire(self, key: Key) -> None:
-        stamp = self._stamps.pop(key, None)
-        if stamp is not None:
-            stamp.retire()
 
 
 def _networks(address: bytes) -> list[bytes] | list[str]:

@@ -34,6 +34,8 @@ async def port() -> AsyncIterator[int]:
 
 async def dig(port: int, *words: str) -> str:
     output = await said("dig", "@127.0.0.1", "-p", str(port), "+tries=1", "+timeout=5", "+nocookie", *words)
+    # A server that only tells what it knows does not offer recursion, and dig says so.
+    output = output.replace(";; WARNING: recursion requested but not available\n", "")
     assert "WARNING" not in output, output
     return output
 
@@ -71,14 +73,19 @@ async def test_an_address_is_given_whatever_the_transport_and_edns(port: int, cl
     assert answers(output) == ["2001:db8::1"]
     assert {"qr", "aa"} <= flags(output)
     assert ("rd" in flags(output)) == ("+norec" not in words)
-    assert ("EDNS" in output) == (client is dig and "+noedns" not in words or bool({"+bufsize=4096", "+bufsize=512", "+dnssec"} & {*words}))
+    # dig uses EDNS unless told not to, kdig only when it needs it.
+    asks_with_edns = (
+        "+noedns" not in words if client is dig else bool({"+bufsize=4096", "+bufsize=512", "+dnssec"} & {*words})
+    )
+    assert ("EDNS" in output) == asks_with_edns
 
 
 async def test_a_cut_answer_is_asked_for_again_over_tcp(port: int) -> None:
     output = await dig(port, "many.example.org", "+bufsize=512")
     assert "Truncated, retrying in TCP mode" in output
     assert len(answers(output)) == 100
-    output = await kdig(port, "many.example.org")
+    output = await said("kdig", "@127.0.0.1", "-p", str(port), "many.example.org")
+    assert "truncated reply" in output
     assert len(answers(output)) == 100
     assert "tc" in flags(await dig(port, "many.example.org", "+ignore", "+bufsize=512"))
 
@@ -160,7 +167,9 @@ RFC_8906 = [
 ]
 
 
-@pytest.mark.parametrize(("words", "rcode", "edns"), RFC_8906, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+@pytest.mark.parametrize(
+    ("words", "rcode", "edns"), RFC_8906, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
 async def test_the_table_of_rfc_8906(port: int, words: list[str], rcode: str, edns: bool) -> None:
     output = await dig(port, "www.example.org", *words)
     assert status(output) == rcode
@@ -172,7 +181,11 @@ async def test_the_table_of_rfc_8906(port: int, words: list[str], rcode: str, ed
 
 
 async def test_a_notify_is_answered(port: int) -> None:
-    assert status(await dig(port, "www.example.org", "SOA", "+opcode=notify", "+norec")) in ("NOTIMP", "NOERROR", "REFUSED")
+    assert status(await dig(port, "www.example.org", "SOA", "+opcode=notify", "+norec")) in (
+        "NOTIMP",
+        "NOERROR",
+        "REFUSED",
+    )
 
 
 async def test_the_letter_case_comes_back(port: int) -> None:
