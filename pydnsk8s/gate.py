@@ -48,11 +48,10 @@ class _Entry:
 
     __slots__ = (
         "aged",
+        "ages",
         "born",
-        "cost",
         "end",
         "hits",
-        "keep",
         "other",
         "question_end",
         "ring",
@@ -63,30 +62,34 @@ class _Entry:
         "used",
     )
 
-    def __init__(self, reply: bytes, keep: Keep, now: float, tallies: tuple[Tally, ...], question_end: int) -> None:
-        self.keep = keep
+    def __init__(self, tail: bytes, keep: Keep, now: float, tallies: tuple[Tally, ...], question_end: int) -> None:
+        self.tail = tail
+        """The reply without its id."""
+        self.until = now + keep.seconds
+        """Until when ``tail`` is right: the end, or with ageing TTLs the next whole second."""
         # One or two stamps are the rule; asking them is cheaper than asking all of many.
         stamps: tuple[Stamp | _Stamps, ...] = (*keep.stamps, _ALIVE, _ALIVE)
         self.stamp, self.other = stamps[:2] if len(stamps) < 5 else (_Stamps(keep.stamps), _ALIVE)
-        self.born = now
-        self.aged = 0
-        """Seconds already taken off the TTLs in ``tail``."""
-        self.end = now + keep.seconds
-        self.until = self.end
-        """Until when ``tail`` is right: the end, or with ageing TTLs the next whole second."""
-        self.tail = reply[2:]
-        """The reply without its id."""
         self.question_end = question_end
-        self.ring: tuple[int, int, int] | None = _ring(reply) if keep.turns else None
+        self.ring: tuple[int, int, int] | None = _ring(b"\0\0" + tail) if keep.turns else None
         """Where the address records stand in the tail and how long each is, if they take turns."""
         self.tallies = tallies
         self.hits = 0
         """Replays since the tallies were last told."""
         self.used = False
         """Whether there were replays before that."""
-        self.cost = len(reply) * 2 + 400
+        self.ages = keep.ages
         if keep.ages:
+            self.born = now
+            self.end = self.until
             self.until = min(self.end, now + 1)
+            self.aged = 0
+            """Seconds already taken off the TTLs in ``tail``."""
+
+    @property
+    def cost(self) -> int:
+        """Octets it takes, about."""
+        return len(self.tail) * 2 + 400
 
     def settle(self) -> None:
         """Tell the tallies of the replays since the last time."""
@@ -98,7 +101,7 @@ class _Entry:
 
     def renew(self, now: float) -> bool:
         """Lower the TTLs to what they are now; False if the entry has ended."""
-        if now >= self.end:
+        if not self.ages or now >= self.end:
             return False
         age = int(now - self.born)
         fresh = bytearray(b"\0\0" + self.tail)
@@ -120,9 +123,11 @@ class _Entry:
 class _Fork:
     """One question whose answer depends on who asks: an entry for each client prefix."""
 
-    __slots__ = ("entries", "prefixes")
+    __slots__ = ("cost", "entries", "prefixes")
 
     def __init__(self) -> None:
+        self.cost = 0
+        """Octets it takes, about."""
         self.entries: dict[tuple[int, bytes], _Entry] = {}
         self.prefixes: set[tuple[int, int]] = set()
 
@@ -137,12 +142,14 @@ class _Fork:
             self.settle()
             self.entries.clear()
             self.prefixes.clear()
+            self.cost = 0
         self.prefixes.add((len(address), bits))
-        self.entries[bits, _masked(address, bits)] = entry
-
-    @property
-    def cost(self) -> int:
-        return sum(entry.cost for entry in self.entries.values())
+        key = bits, _masked(address, bits)
+        if (old := self.entries.get(key)) is not None:
+            old.settle()
+            self.cost -= old.cost
+        self.entries[key] = entry
+        self.cost += entry.cost
 
     @property
     def asked_again(self) -> bool:
@@ -205,9 +212,7 @@ class Gate:
             entry = self._forks[key].find(packed(sender[0]))
         if entry is None:
             return None
-        if not (entry.stamp.alive and entry.other.alive) or (
-            now >= entry.until and not (entry.keep.ages and entry.renew(now))
-        ):
+        if not (entry.stamp.alive and entry.other.alive) or (now >= entry.until and not entry.renew(now)):
             entry.settle()
             return None
         entry.hits += 1
@@ -231,42 +236,51 @@ class Gate:
         watch: Watch | None = None,
     ) -> None:
         """Keep a reply for the next who asks the same, as its keep allows."""
-        if not keep.alive:
+        if keep.seconds <= 0:
             return
+        for stamp in keep.stamps:
+            if not stamp.alive:
+                return
         key = _key(packet)
         end = _question_end(packet)
-        entry = _Entry(reply[:12] + key[10 : end - 2] + reply[end:], keep, now, tallies, end)
+        # The question as the key has it; who spelled it otherwise gets it back as it was.
+        tail = b"".join((reply[2:12], key[10 : end - 2], reply[end:]))
+        entry = _Entry(tail, keep, now, tallies, end)
         if watch is not None:
             # Replays that somebody watches go the longer way.
             self._watches[key] = watch
             entry.ring = entry.ring or (0, 0, 0)
-        new = key not in self._memo and key not in self._forks
-        bits = keep.prefix4 if len(address) == 4 else keep.prefix6
         if keep.prefix4 or keep.prefix6:
-            self._forget_entry(key)
-            fork = self._forks.setdefault(key, _Fork())
-            before = fork.cost
-            fork.put(address, bits, entry)
-            self._held += fork.cost - before
+            self._fork(key, entry, address, keep.prefix4 if len(address) == 4 else keep.prefix6)
         else:
-            if key in self._forks:
-                self._held -= self._forks[key].cost
-                self._forks.pop(key).settle()
-            if (old := self._memo.get(key)) is not None:
-                old.settle()
-                entry.used = old.used
-                self._held -= old.cost
-            self._memo[key] = entry
-            self._held += entry.cost
-        if new:
-            self._small.append(key)
-        while len(self) > self.entries or self._held > self.octets:
+            self._put(key, entry)
+        while len(self._memo) + len(self._forks) > self.entries or self._held > self.octets:
             self._evict()
 
-    def _forget_entry(self, key: bytes) -> None:
-        if (entry := self._memo.pop(key, None)) is not None:
-            entry.settle()
-            self._held -= entry.cost
+    def _put(self, key: bytes, entry: _Entry) -> None:
+        if key in self._forks:
+            fork = self._forks.pop(key)
+            fork.settle()
+            self._held -= fork.cost
+        elif (old := self._memo.get(key)) is not None:
+            old.settle()
+            entry.used = old.used
+            self._held -= old.cost
+        else:
+            self._small.append(key)
+        self._memo[key] = entry
+        self._held += entry.cost
+
+    def _fork(self, key: bytes, entry: _Entry, address: bytes, bits: int) -> None:
+        if (old := self._memo.pop(key, None)) is not None:
+            old.settle()
+            self._held -= old.cost
+        elif key not in self._forks:
+            self._small.append(key)
+        fork = self._forks.setdefault(key, _Fork())
+        before = fork.cost
+        fork.put(address, bits, entry)
+        self._held += fork.cost - before
 
     def _evict(self) -> None:
         """Let one question go: of those asked once if they are many, else of those not asked of late."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, Self
 
 from pydnsk8s import codes, names
@@ -77,6 +77,7 @@ class Query:
         "name",
         "plain",
         "question",
+        "serial",
         "size",
         "type",
         "zone",
@@ -110,6 +111,8 @@ class Query:
         """Octets of the packet it came in; 0 for one asked in memory."""
         self.plain = True
         """Whether the packet held nothing but its question and an OPT without options; the gate keeps no other."""
+        self.serial: int | None = None
+        """That of an SOA record sent along: the version an IXFR client has (RFC 1995 section 3)."""
         self.zone = names.ROOT
         """The server block's zone that the name was found under."""
         self.labels: Labels = {}
@@ -144,6 +147,7 @@ class Query:
         twin.question = changes.get("name", self.question)
         twin.size = self.size
         twin.plain = self.plain
+        twin.serial = self.serial
         twin.zone = self.zone
         twin.labels = self.labels
         twin.depth = self.depth
@@ -175,6 +179,7 @@ class Reply:
         "authority",
         "error",
         "keep",
+        "more",
         "options",
         "plugin",
         "rcode",
@@ -199,6 +204,7 @@ class Reply:
         plugin: str = "",
         error: str = "",
         tallies: tuple[Tally, ...] = (),
+        more: Iterator[Reply] | None = None,
     ) -> None:
         self.rcode = rcode
         self.answer = tuple(answer)
@@ -220,6 +226,9 @@ class Reply:
         """What went wrong on the way, for ``errors`` to log; empty if nothing did."""
         self.tallies = tallies
         """Counters to raise each time this reply is served, from the gate too."""
+        self.more = more
+        """The messages that follow this one, as a zone transfer needs them; made while the client takes them, sent over
+        streams only, never kept."""
 
     def with_(self, **changes: Any) -> Reply:
         """A reply like this one but for the given attributes."""
@@ -238,6 +247,7 @@ class Reply:
         twin.plugin = self.plugin
         twin.error = self.error
         twin.tallies = self.tallies
+        twin.more = self.more
         for attribute, value in changes.items():
             setattr(twin, attribute, value)
         return twin

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
 from pydnsk8s import codes, names
 from pydnsk8s.keep import NEVER
-from pydnsk8s.message import Labels, Query, Reply, Seen
+from pydnsk8s.message import Labels, Query, Record, Reply, Seen
 
 if TYPE_CHECKING:
     from pydnsk8s.corefile import Directive, Key, Problem
@@ -83,6 +83,17 @@ class Lingerer(Protocol):
         """Return when the server may stop answering."""
 
 
+@runtime_checkable
+class Transferable(Protocol):
+    """A plugin that holds whole zones, which ``transfer`` may copy to secondaries."""
+
+    def transfer(self, zone: bytes) -> Iterator[Record] | None:
+        """The zone's records as they are now, whatever changes while they are taken: its SOA once and first.
+
+        None for a name that is no zone of this plugin; no record at all while the zone's data is not known.
+        """
+
+
 @dataclass(slots=True)
 class Timeouts:
     """Limits of stream connections, in seconds, as CoreDNS's ``timeouts`` names them."""
@@ -147,6 +158,8 @@ class ServerBlock:
     """All must agree before a query enters the block."""
     traffic: Callable[[str, bytes], Traffic] | None = None
     """Set by ``prometheus``: the counters for one of our addresses and a zone."""
+    notify: Callable[[bytes], None] | None = None
+    """Set by ``transfer``: tells the secondaries of a zone that it has changed."""
     label: str = ""
     """Its first address as metrics and logs name it, such as ``dns://:53``."""
     addresses: tuple[tuple[str, int], ...] = ()

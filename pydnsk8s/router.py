@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from pydnsk8s import codes, metrics, names
@@ -93,6 +94,8 @@ class Router:
             return Reply(codes.SERVFAIL, authoritative=False, error=f"bad upstream reply: {error}"), site
         except Exception as error:  # noqa: BLE001 - a plugin must not take the others down
             return _failed(query, error, site.block), site
+        if reply.more is not None:
+            reply = reply.with_(more=_watched(reply.more, query, site.block))
         if site.block.filters:
             # Another client, or another time, may belong to another block.
             reply = reply.under(NEVER)
@@ -111,6 +114,14 @@ def _enters(query: Query, site: Site) -> bool:
         for labeller in site.labellers:
             query.labels.update(labeller.labels(query))
     return all(accepts(query) for accepts in site.block.filters)
+
+
+def _watched(more: Iterator[Reply], query: Query, block: ServerBlock) -> Iterator[Reply]:
+    """The further messages of a reply; if one cannot be made the last one says so, and the client discards them all."""
+    try:
+        yield from more
+    except Exception as error:  # noqa: BLE001 - as above, only later
+        yield _failed(query, error, block)
 
 
 def _failed(query: Query, error: Exception, block: ServerBlock) -> Reply:

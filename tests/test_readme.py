@@ -13,6 +13,7 @@ import pytest
 
 from pydnsk8s import chain, corefile, testing
 from pydnsk8s.listen import http
+from pydnsk8s.plugins.health import Health
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = sorted(path.parent for path in (ROOT / "plugins").glob("*/__init__.py"))
@@ -135,9 +136,14 @@ EXAMPLES = [
 
 @pytest.fixture
 def any_free_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pages of an example go to free ports: those it names may be somebody else's here."""
+    """The pages of an example go to free ports, for those it names may be somebody else's here; nobody lingers."""
     bind = http._open
     monkeypatch.setattr(http, "_open", lambda host, port: bind(host, 0))
+
+    async def linger(self: Health) -> None:
+        return
+
+    monkeypatch.setattr(Health, "linger", linger)
 
 
 @pytest.mark.usefixtures("any_free_port")

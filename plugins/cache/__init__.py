@@ -86,7 +86,7 @@ class Cache(Plugin):
         self._served_stale = _SERVED_STALE.labels(*labels)
         self.success = Shelf("success", policy.success.capacity, labels, self._requests)
         self.denial = Shelf("denial", policy.denial.capacity, labels, self._requests)
-        self._flights: dict[bytes, Flight] = {}
+        self._flights: dict[bytes, Flight | None] = {}
         self._refreshes: dict[bytes, asyncio.Task[Reply]] = {}
 
     @classmethod
@@ -109,17 +109,24 @@ class Cache(Plugin):
             return await rest(query)
         key = _key(query)
         for _ in range(_TURNS):
-            if (entry := self._find(key)) is not None:
+            if self._holds(key) and (entry := self._find(key)) is not None:
                 return await self._serve(entry, key, query, rest)
             # A lookup on behalf of a query in flight must not wait: CNAMEs in a circle would wait for each other.
-            if query.depth or (flight := self._flights.get(key)) is None:
+            if query.depth or key not in self._flights:
                 break
-            reply = await flight.join()
+            reply = await self._join(key)
             if reply is not None and self._find(key) is None:
                 if not _is_for_all(reply):
                     break
                 return self._count_miss(reply)
         return self._count_miss(await self._fetch(key, query, rest, misses=1))
+
+    async def _join(self, key: bytes) -> Reply | None:
+        """Wait for the answer another query is on its way to get; None if it did not come back."""
+        flight = self._flights[key]
+        if flight is None:
+            flight = self._flights[key] = Flight()
+        return await flight.join()
 
     def _concerns(self, query: Query) -> bool:
         if query.opcode != codes.OPCODE_QUERY or query.type in _PASSED:
@@ -140,6 +147,9 @@ class Cache(Plugin):
             self._requests.add()
             self._misses.add()
         return reply
+
+    def _holds(self, key: bytes) -> bool:
+        return key in self.success or key in self.denial
 
     def _find(self, key: bytes) -> Entry | None:
         """What is kept under the key: what is fresh, else what may be served stale."""
@@ -211,16 +221,17 @@ class Cache(Plugin):
 
         How many wait is bounded by the server, which bounds the queries in flight.
         """
-        flight = None if key in self._flights else self._flights.setdefault(key, Flight())
+        leads = key not in self._flights
+        if leads:
+            self._flights[key] = None  # few have company: the flight is made for the first who joins
         landed = None
         try:
             # RFC 6840 section 5.7: with AD we learn whether the data are authentic, for those who want to know.
             reply = await rest(query.with_(flags=query.flags | codes.AD))
-            landed = self._keep(key, query, reply, misses)
+            landed = reply if reply.keep.live and not self._holds(key) else self._keep(key, query, reply, misses)
             return landed
         finally:
-            if flight is not None:
-                del self._flights[key]
+            if leads and (flight := self._flights.pop(key)) is not None:
                 flight.land(landed)
 
     def _keep(self, key: bytes, query: Query, reply: Reply, misses: int) -> Reply:

@@ -98,6 +98,9 @@ class Shelf:
     def __len__(self) -> int:
         return len(self._small) + len(self._main)
 
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._main or key in self._small
+
     def get(self, key: bytes, now: float) -> Entry | None:
         """The entry of this key, if it may still be served."""
         entry = self._main.get(key) or self._small.get(key)

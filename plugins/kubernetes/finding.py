@@ -78,7 +78,7 @@ def _of_service(addresses: tuple[bytes, ...], ports: tuple[Port, ...], asked: As
         ports = _fitting(ports, asked)
         if not ports:
             return None
-    return Found(tuple([Spot(address, ports) for address in addresses])) if addresses else None
+    return Found(tuple([Spot(address, ports) for address in addresses]))
 
 
 def _fitting(ports: tuple[Port, ...], asked: Asked) -> tuple[Port, ...]:
@@ -104,12 +104,13 @@ def _among_endpoints(index: Index, options: Options, service: Service, asked: As
     return Found(spots)
 
 
-def _of_slices(slices: Iterable[EndpointSlice], asked: Asked) -> Iterator[Spot]:
+def _of_slices(slices: Iterable[EndpointSlice], asked: Asked, *, imported: bool = False) -> Iterator[Spot]:
     for held in slices:
         ports = _fitting(held.ports, asked) if asked.port else held.ports
         if asked.port and not ports:
             continue
-        cluster = held.cluster if held.imported else ""
+        # A slice can belong to an imported service and to the one of this cluster that was derived from it.
+        cluster = held.cluster if imported else ""
         for endpoint in held.endpoints:
             yield Spot(endpoint.address, ports, endpoint, cluster)
 
@@ -136,7 +137,7 @@ def _imported(index: Index, options: Options, asked: Asked) -> Found | None:
         return None
     if not (held.headless or asked.endpoint):
         return _of_service(held.ips, held.ports, asked)
-    spots = tuple(_of_slices(index.imported_slices(asked.namespace, asked.service), asked))
+    spots = tuple(_of_slices(index.imported_slices(asked.namespace, asked.service), asked, imported=True))
     if not spots and held.headless:
         return None
     if not asked.endpoint:

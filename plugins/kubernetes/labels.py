@@ -8,6 +8,8 @@ from pydnsk8s.kube.index import Index
 from pydnsk8s.message import Labels, Query
 from pydnsk8s.plugins.kubernetes.name import Asked, Part
 
+_KINDS = {Part.SERVICE: "svc", Part.NAMESPACE: "svc", Part.POD: "pod", Part.POD_NAMESPACE: "pod"}
+
 
 def labels_of(query: Query, asked: Asked | None, index: Index) -> Labels:
     """The labels for a query; ``asked`` is None for a reverse name."""
@@ -19,10 +21,9 @@ def _of_name(asked: Asked | None) -> Labels:
         return {}
     if asked.part is Part.NOTHING:
         return {"kubernetes/parse-error": lambda: "invalid query name"}
-    kind = "pod" if asked.part in (Part.POD, Part.POD_NAMESPACE) else "svc" if asked.service else ""
     values = {
         "endpoint": asked.endpoint or asked.pod,
-        "kind": kind,
+        "kind": _KINDS.get(asked.part, ""),
         "namespace": asked.namespace,
         "port-name": asked.port,
         "protocol": asked.protocol,

@@ -1,56 +1,44 @@
-"""All objects of one kind: listed in pages, then watched, and begun again whenever that ends."""
+"""The objects of one scope: listed, then watched, and begun again whenever that ends."""
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
-from typing import TypeAlias
 
 import msgspec
 import urllib3
-from msgspec import Raw, Struct, field
+from msgspec import Raw, Struct
 from urllib3.response import BaseHTTPResponse
 
+from pydnsk8s.kube import measures, stream
 from pydnsk8s.kube.access import Access, AccessError
-from pydnsk8s.kube.decode import Named, as_shape, read
-from pydnsk8s.kube.objects import EndpointSlice, Kind, Namespace, Object, Pod, Service, ServiceImport
+from pydnsk8s.kube.decode import Document, Meta, Named, as_shape, read
+from pydnsk8s.kube.handover import Change, Handover
+from pydnsk8s.kube.objects import Object
+from pydnsk8s.kube.outage import Outages
+from pydnsk8s.kube.resources import Scope
 from pydnsk8s.kube.source import Sink
 
-Change: TypeAlias = Callable[[], None]
-"""A call of the sink, to be made on the event loop's thread."""
-
-_PATHS: dict[Kind, tuple[str, ...]] = {
-    Namespace: ("/api/v1/namespaces",),
-    Service: ("/api/v1/services",),
-    EndpointSlice: ("/apis/discovery.k8s.io/v1/endpointslices",),
-    Pod: ("/api/v1/pods",),
-    ServiceImport: (
-        "/apis/multicluster.x-k8s.io/v1alpha1/serviceimports",
-        "/apis/multicluster.x-k8s.io/v1beta1/serviceimports",
-    ),
-}
-"""Where the API serves a kind; the next one is tried if it does not know the first."""
-
 _PAGE = 500  # objects
-_BATCH = 100  # objects handed over at a time: about a millisecond that no query is answered in
 _MAX_PAGES = 10_000
-_MAX_PAGE = 256 << 20  # octets
-_MAX_LINE = 8 << 20  # octets of one event; etcd keeps no object over 1.5 MB
-_MAX_ERROR = 64 << 10
+_BURST = 1 << 16  # octets decoded in one go: a millisecond
 _LIST_SILENCE = 60.0
+_STREAM_SILENCE = 10.0  # until the objects of a streamed list come; a server that cannot stream may not say so
 _WATCH_SILENCE = 120.0  # the server sends a bookmark about once a minute
 _WATCH_SECONDS = (300, 600)  # drawn at random, so that not all servers of a cluster come back at once
 # After these the revision is still good to watch from; 410 and all others ask for a new list, which costs the server.
-_PASSING = frozenset({401, 403, 429, 500, 502, 503})
+_PASSING = frozenset({401, 403, 429, 500, 502, 503, 504})
+_CANNOT_STREAM = frozenset({400, 405, 422})
 _FIRST_DELAY = 0.2
 _LAST_DELAY = 30.0
+_MAX_REASON = 64 << 10
 
-_log = logging.getLogger("pydnsk8s.kube")
+Key = tuple[str, str]
 
 
 class RefusedError(Exception):
@@ -71,42 +59,27 @@ class _Status(Struct, gc=False):
     message: str = ""
 
 
-class _ListMeta(Struct, gc=False):
-    resource_version: str = field(default="", name="resourceVersion")
-    more: str = field(default="", name="continue")
-
-
-class _Page(Struct, gc=False):
-    metadata: _ListMeta
-    items: list[Raw] | None = None
-
-
 class Watch:
-    """Follows one kind in a thread of its own; ``hand`` takes the changes to a sink, in batches."""
+    """Follows one scope in a thread of its own, and hands what it hears over to a sink."""
 
-    def __init__(
-        self,
-        access: Access,
-        kind: Kind,
-        selectors: Mapping[str, str],
-        sink: Sink,
-        hand: Callable[[list[Change]], None],
-    ) -> None:
-        self.kind = kind
-        self.trouble = ""
-        """Why the objects handed over may be out of date."""
+    def __init__(self, access: Access, scope: Scope, sink: Sink, handover: Handover, outages: Outages) -> None:
         self.skipped = 0
         """How many objects were passed over because they could not be read."""
         self._access = access
-        self._paths = _PATHS[kind]
-        self._selectors = selectors
+        self._scope = scope
+        self._versions = scope.resource.versions
+        self._unknown = 0
         self._sink = sink
-        self._hand = hand
+        self._handover = handover
+        self._outages = outages
         self._revision = ""
-        self._heard = False
+        self._listed: set[Key] | None = None
+        """The keys of a streamed list that has not come to its end."""
+        self._streams = True
+        self._heard = time.monotonic()
         self._ended = threading.Event()
         self._response: BaseHTTPResponse | None = None
-        self._thread = threading.Thread(target=self._run, name=f"kube-{kind.__name__}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"kube-{scope}", daemon=True)
 
     def start(self) -> None:
         """Begin to list and watch."""
@@ -129,145 +102,181 @@ class Watch:
     def _run(self) -> None:
         delays = _delays()
         while not self._ended.is_set():
-            began, self._heard = time.monotonic(), False
-            try:
-                if not self._revision:
-                    self._list()
-                self._watch()
-            except (RefusedError, AccessError, urllib3.exceptions.HTTPError, OSError, msgspec.DecodeError) as error:
-                self._fail(error)
-            if self._heard or time.monotonic() - began > _LAST_DELAY:
+            began = time.monotonic()
+            orderly = self._attempt()
+            # One event and a failure at each attempt is no reason to ask a server in need five times a second.
+            if (orderly and self._heard > began) or time.monotonic() - began > _LAST_DELAY:
                 delays = _delays()
             self._ended.wait(next(delays))
 
-    def _fail(self, error: Exception) -> None:
-        if isinstance(error, RefusedError):
-            if error.status not in _PASSING:
-                self._revision = ""
-            if error.status == 404:
-                self._paths = (*self._paths[1:], self._paths[0])
-        elif isinstance(error, msgspec.DecodeError):
+    def _attempt(self) -> bool:
+        """List, if need be, and watch until that ends; whether it ended as it should."""
+        try:
+            self._follow()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            self._fail(_plain(error), alike="unreachable")
+        except RefusedError as error:
+            self._refused(error)
+        except AccessError as error:
+            self._fail(str(error))
+        except (msgspec.DecodeError, stream.TooMuchError) as error:
             self._revision = ""  # some event has been lost
-        trouble = f"{self.kind.__name__}: {error}"
-        if trouble != self.trouble and not self._ended.is_set():
-            _log.warning("following %s at %s: %s", self.kind.__name__, self._access.url, error)
-            self.trouble = trouble
+            self._fail(f"cannot read what the server sends: {error}", alike="unreadable")
+        else:
+            return True
+        return False
+
+    def _refused(self, error: RefusedError) -> None:
+        if error.status not in _PASSING:
+            self._revision = ""
+        if error.status != 404:
+            self._fail(str(error))
+            return
+        self._versions = (*self._versions[1:], self._versions[0])
+        self._unknown += 1
+        if not self._scope.resource.optional:
+            self._fail(str(error))
+        elif self._unknown >= len(self._versions):
+            # It is known that there are none; what is missing is only their definition.
+            self._settle(set())
+            self._fail(f"the server does not know {self._scope.resource.name}: is its definition installed?", fresh=True)
+
+    def _fail(self, reason: str, *, alike: str = "", fresh: bool = False) -> None:
+        if not self._ended.is_set():
+            heard = time.monotonic() if fresh else self._heard
+            self._outages.begin(str(self._scope), reason, heard, alike=alike)
+
+    def _follow(self) -> None:
+        if not self._revision and self._streams:
+            self._listed = set()
+            try:
+                self._watch({"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}, _STREAM_SILENCE)
+            except RefusedError as error:
+                if error.status not in _CANNOT_STREAM:
+                    raise
+            finally:
+                # A server that has not come to the list's end once is asked for pages from then on.
+                self._streams = self._listed is None
+                self._listed = None
+            if self._revision:
+                return
+        if not self._revision:
+            self._list()
+        self._watch({"resourceVersion": self._revision}, _WATCH_SILENCE)
 
     def _list(self) -> None:
-        keys: set[tuple[str, str]] = set()
+        keys: set[Key] = set()
         more = ""
         for _ in range(_MAX_PAGES):
-            page = self._page(more)
-            documents = page.items or []
-            for start in range(0, len(documents), _BATCH):
-                keys |= self._put(documents[start : start + _BATCH])
-            more = page.metadata.more
+            parameters = {"limit": str(_PAGE), **({"continue": more} if more else {})}
+            with self._open("list", parameters, _LIST_SILENCE) as response:
+                meta, documents = stream.page(stream.body(response))
+            for burst in _bursts(documents):
+                keys |= self._put(burst)
+            more = meta.more
             if not more:
-                self._hand([partial(self._sink.retain, self.kind, keys)])
-                self._revision = page.metadata.resource_version
+                self._settle(keys)
+                self._revision = meta.resource_version
                 return
         raise RefusedError(200, f"a list of more than {_MAX_PAGES} pages")
 
-    def _put(self, documents: list[Raw]) -> set[tuple[str, str]]:
+    def _put(self, documents: list[Document]) -> set[Key]:
         """Hand the listed objects over; the keys of all, also of those that cannot be read and stay what they were."""
-        objects = [self._read(document) for document in documents]
-        self._hand([partial(self._sink.put, obj) for obj in objects if obj is not None])
-        return {
-            (obj.namespace, obj.name) if obj is not None else as_shape(document, Named).metadata.key
-            for obj, document in zip(objects, documents, strict=True)
-        }
+        with self._handover.turn:
+            objects = [self._read(document) for document in documents]
+            keys = {
+                (obj.namespace, obj.name) if obj is not None else as_shape(document, Named).metadata.key
+                for obj, document in zip(objects, documents, strict=True)
+            }
+        self._handover.give(partial(self._sink.put, obj) for obj in objects if obj is not None)
+        return keys
 
-    def _page(self, more: str) -> _Page:
-        parameters = {"limit": str(_PAGE), **({"continue": more} if more else {})}
-        with self._open(parameters, _LIST_SILENCE) as response:
-            body = response.read(_MAX_PAGE)
-            if len(body) == _MAX_PAGE:
-                raise RefusedError(200, f"a page of more than {_MAX_PAGE} octets")
-            return as_shape(body, _Page)
+    def _settle(self, keys: set[Key]) -> None:
+        """A full list has been put, with these keys: the rest is gone."""
+        self._handover.give(_settling(self._sink, self._scope, keys))
 
-    def _watch(self) -> None:
+    def _watch(self, since: Mapping[str, str], silence: float) -> None:
         parameters = {
             "watch": "1",
-            "resourceVersion": self._revision,
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(random.randint(*_WATCH_SECONDS)),
+            **since,
         }
-        with self._open(parameters, _WATCH_SILENCE) as response:
-            if self.trouble:
-                _log.info("following %s at %s again", self.kind.__name__, self._access.url)
-                self.trouble = ""
-            for lines in _lines(response):
-                self._take(lines)
+        with self._open("watch", parameters, silence) as response:
+            if self._revision:
+                self._outages.end(str(self._scope))
+            try:
+                for lines in stream.lines(response):
+                    self._take(lines)
+            except (urllib3.exceptions.ReadTimeoutError, urllib3.exceptions.ProtocolError):
+                # No trouble yet: proxies break watches off, and a quiet kind is silent where the server sends no
+                # bookmarks. If the server is gone, opening the next watch will say so.
+                return
 
     def _take(self, lines: Iterable[bytes]) -> None:
         changes: list[Change] = []
+        self._heard = time.monotonic()
         try:
-            for line in lines:
-                if line.strip():
-                    self._event(as_shape(line, _Watched), changes)
+            with self._handover.turn:
+                for line in lines:
+                    if line.strip():
+                        self._event(as_shape(line, _Watched), changes)
         finally:
-            self._hand(changes)
+            self._handover.give(changes)
 
     def _event(self, event: _Watched, changes: list[Change]) -> None:
         if event.type == "ERROR":
             status = as_shape(event.object, _Status)
             raise RefusedError(status.code, status.message)
         meta = as_shape(event.object, Named).metadata
-        if event.type == "DELETED":
-            changes.append(partial(self._sink.remove, self.kind, *meta.key))
-        elif event.type in {"ADDED", "MODIFIED"}:
+        if event.type in {"ADDED", "MODIFIED"}:
             obj = self._read(event.object)
             if obj is not None:
-                changes.append(partial(self._sink.put, obj))
-        self._revision = meta.resource_version or self._revision
-        self._heard = True
+                changes.append(partial(self._sink.put, obj, 0.0 if self._listed is not None else _triggered(meta)))
+            if self._listed is not None:
+                self._listed.add(meta.key)
+        elif event.type == "DELETED":
+            changes.append(partial(self._sink.remove, self._scope.kind, *meta.key))
+        if self._listed is None:
+            self._revision = meta.resource_version or self._revision
+        elif event.type == "BOOKMARK" and meta.annotations and meta.annotations.list_ended:
+            changes.extend([*_settling(self._sink, self._scope, self._listed)])
+            self._listed, self._revision = None, meta.resource_version
+            self._outages.end(str(self._scope))
 
-    def _read(self, document: Raw) -> Object | None:
-        obj = read(self.kind, document)
-        self.skipped += obj is None
+    def _read(self, document: Document) -> Object | None:
+        obj = read(self._scope.kind, document)
+        if obj is None:
+            self.skipped += 1
+            measures.count_skipped(self._scope.kind.__name__)
         return obj
 
     @contextmanager
-    def _open(self, parameters: Mapping[str, str], silence: float) -> Iterator[BaseHTTPResponse]:
-        response = self._access.get(self._paths[0], {**self._selectors, **parameters}, silence)
+    def _open(self, verb: str, parameters: Mapping[str, str], silence: float) -> Iterator[BaseHTTPResponse]:
+        path = self._scope.path(self._versions[0])
+        response = self._access.get(path, {**self._scope.selectors, **parameters}, silence)
         self._response = response
         try:
             # Looked at after the response can be seen by ``cancel``: one of the two notices the other.
             if self._ended.is_set():
                 raise RefusedError(response.status, "no longer wanted")
             if response.status != 200:
-                raise RefusedError(response.status, _reason(response))
+                raise RefusedError(response.status, self._why(response, verb))
+            self._unknown = 0
             yield response
         finally:
             self._response = None
             response.close()
 
-
-def _delays() -> Iterator[float]:
-    """Ever longer pauses, drawn at random so that many clients do not return together."""
-    longest = _FIRST_DELAY
-    while True:
-        yield random.uniform(longest / 2, longest)
-        longest = min(longest * 2, _LAST_DELAY)
-
-
-def _lines(response: BaseHTTPResponse) -> Iterator[list[bytes]]:
-    """The lines of a response, as many at a time as have arrived, until it ends or falls silent."""
-    rest = b""
-    try:
-        while chunk := response.read1(1 << 16):
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield lines
-            if len(rest) > _MAX_LINE:
-                raise RefusedError(200, f"an event of more than {_MAX_LINE} octets")
-    except (urllib3.exceptions.ReadTimeoutError, urllib3.exceptions.ProtocolError):
-        # No trouble yet: proxies break watches off, and a quiet kind is silent where the server sends no bookmarks.
-        # If the server is gone, opening the next watch will say so.
-        return
-
-
-def _reason(response: BaseHTTPResponse) -> str:
-    try:
-        return as_shape(response.read(_MAX_ERROR), _Status).message or response.reason or ""
-    except msgspec.DecodeError:
-        return response.reason or ""
+    def _why(self, response: BaseHTTPResponse, verb: str) -> str:
+        try:
+            told = as_shape(response.read(_MAX_REASON), _Status).message
+        except msgspec.DecodeError:
+            told = ""
+        told = told or response.reason or ""
+        if response.status == 401:
+            return f"the API server does not accept us {self._access.who}: {told}"
+        if response.status == 403:
+            where = f"in namespace {self._scope.namespace}" if self._scope.namespace else "in all namespaces"
+            return f"missing RBAC: {verb} {self._scope.resource.name} {where}: {told}"
+        return told

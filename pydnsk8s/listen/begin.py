@@ -29,13 +29,14 @@ class Run:
     An exception of the first step reaches who began it, a later one the loop's exception handler.
     """
 
-    __slots__ = ("_cancels", "_coroutine", "_loop", "_waits_for")
+    __slots__ = ("_cancels", "_coroutine", "_loop", "_must_cancel", "_waits_for")
 
     def __init__(self, coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> None:
         self._coroutine = coroutine
         self._loop = loop
         self._waits_for: asyncio.Future[Any] | None = None
         self._cancels = 0
+        self._must_cancel = False
 
     def step(self) -> None:
         """Run until the coroutine waits or ends."""
@@ -45,7 +46,11 @@ class Run:
             _leave_task(loop, outer)
         _enter_task(loop, self)  # type: ignore[arg-type]  # it is compared and cancelled, nothing else
         try:
-            future = self._coroutine.send(None)
+            if self._must_cancel:
+                self._must_cancel = False
+                future = self._coroutine.throw(asyncio.CancelledError())
+            else:
+                future = self._coroutine.send(None)
         except StopIteration:
             return
         finally:
@@ -77,7 +82,10 @@ class Run:
     def cancel(self, msg: object = None) -> bool:
         """Have what it waits for be cancelled, so that the coroutine gets CancelledError."""
         self._cancels += 1
-        return self._waits_for is not None and self._waits_for.cancel(msg)
+        if self._waits_for is None or not self._waits_for.cancel(msg):
+            # What it waited for is done in this same round: the next step gets the error, or a time-out would be lost.
+            self._must_cancel = True
+        return True
 
     def cancelling(self) -> int:
         """How many cancellations are under way."""

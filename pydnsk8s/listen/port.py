@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from pydnsk8s import clock, codes, metrics, names
 from pydnsk8s.gate import Gate, Sender, Watch, packed
@@ -14,6 +14,9 @@ from pydnsk8s.wire import FormError, parse, render
 
 _SMALLEST = 512  # RFC 1035 section 4.2.1: octets every UDP client takes
 _LARGEST = 65_535
+
+Send = Callable[[bytes], Awaitable[bool]]
+"""Sends a message, then waits until there is room for the next one; False if nobody is left to take it."""
 
 
 class Port:
@@ -40,8 +43,13 @@ class Port:
         for gate in self.gates.values():
             gate.settle()
 
-    async def respond(self, packet: bytes, client: Client, gate: Gate, arrived: float) -> bytes | None:
-        """The reply to a packet that the gate does not know; None to send nothing."""
+    async def respond(
+        self, packet: bytes, client: Client, gate: Gate, arrived: float, send: Send | None = None
+    ) -> bytes | None:
+        """The reply to a packet that the gate does not know; None to send nothing.
+
+        Of a reply in several messages it is the last one; ``send`` takes those before.
+        """
         try:
             query = parse(packet, client)
         except FormError as error:
@@ -50,21 +58,27 @@ class Port:
         reply, site = await router.answer(query)
         if reply.rcode == codes.DROP:
             return None
+        if reply.more is not None and send is None:
+            # A datagram is all there is room for: the client has to come again by a stream.
+            reply = reply.with_(answer=(), truncated=True, more=None)
         limit = site.block.limit if site is not None else LIMIT
         try:
             wire = render(query, reply, _room(query, limit), limit)
         except FormError as error:
             reply = Reply(codes.SERVFAIL, authoritative=False, error=f"bad upstream reply: {error}")
             wire = render(query, reply, _room(query, limit), limit)
+        size = len(wire)
+        if reply.more is not None and send is not None:
+            wire, size = await _send_all(query, reply.more, wire, send, limit)
         for tally in reply.tallies:
             tally.add(1)
-        served = self._count(router, site, query, reply, (gate, len(wire), clock.now() - arrived))
+        served = self._count(router, site, query, reply, (gate, size, clock.now() - arrived))
         watch = None
         if site is not None and site.block.watchers:
-            self._note(site.block, Seen(query, reply, len(wire), _flags(wire), clock.now() - arrived))
+            self._note(site.block, Seen(query, reply, size, _flags(wire), clock.now() - arrived))
             watch = self._watch(site, query, reply, gate)
         # A configuration that was swapped out while its plugins worked must not be remembered.
-        if query.plain and router is self.router:
+        if query.plain and reply.more is None and router is self.router:
             gate.remember(packet, wire, reply.keep, client.address, arrived, tallies=served, watch=watch)
         return wire
 
@@ -75,11 +89,12 @@ class Port:
         if traffic is None:
             return reply.tallies
         gate, size, seconds = sent
+        address, _, transport, _, _ = query.client
         shape = (
-            query.client.transport,
-            query.client.family,
+            transport,
+            1 if len(address) == 4 else 2,
             metrics.type_label(query.type),
-            query.do,
+            query.edns is not None and query.edns.do,
             codes.rcode_name(reply.rcode),
             reply.plugin,
             query.size,
@@ -115,6 +130,17 @@ class Port:
                 for plugin in block.watchers:
                     plugin.seen(batch)
                 start = end
+
+
+async def _send_all(query: Query, more: Iterator[Reply], wire: bytes, send: Send, limit: int) -> tuple[bytes, int]:
+    """Send one message after the other; returns the last, not sent yet, and the octets of all."""
+    size = len(wire)
+    for further in more:
+        if not await send(wire):
+            break
+        wire = render(query, further, _LARGEST, limit)
+        size += len(wire)
+    return wire, size
 
 
 def _flags(wire: bytes) -> int:

@@ -94,6 +94,7 @@ class Connection(asyncio.Protocol):
         self._answered = 0
         self._since = clock.now()  # of the last complete query, or of the start of an incomplete one
         self._blocked_since: float | None = None
+        self._room = asyncio.Event()  # for the next message of a reply in several
         self._closing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -106,6 +107,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.listener.connections.pop(self, None)
         self._transport = None
+        self._room.set()
 
     def data_received(self, data: bytes) -> None:
         if not self._buffer:
@@ -121,10 +123,12 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._blocked_since = clock.now()
+        self._room.clear()
         self._pause()
 
     def resume_writing(self) -> None:
         self._blocked_since = None
+        self._room.set()
         self._take()
 
     def overdue(self, now: float) -> bool:
@@ -175,7 +179,7 @@ class Connection(asyncio.Protocol):
     async def _answer(self, packet: bytes, gate: Gate, arrived: float) -> None:
         self.pending += 1
         try:
-            reply = await self.listener.port.respond(packet, self._client, gate, arrived)
+            reply = await self.listener.port.respond(packet, self._client, gate, arrived, self._send)
         finally:
             self.pending -= 1
         if reply is not None:
@@ -183,6 +187,14 @@ class Connection(asyncio.Protocol):
         if self.pending == _MOST_PENDING - 1:
             self._take()
         self._end_if_done()
+
+    async def _send(self, message: bytes) -> bool:
+        """Write a message of several; True when there is room for the next one, False if the client has gone."""
+        self._write(len(message).to_bytes(2, "big") + message)
+        await asyncio.sleep(0)  # the other clients, and the other questions of this one, have their turn
+        while self._transport is not None and self._blocked_since is not None:
+            await self._room.wait()
+        return self._transport is not None and not self._transport.is_closing()
 
     def _enough(self) -> bool:
         most = self.listener.timeouts.queries

@@ -36,6 +36,7 @@ class Forwarded(Reply):
         self.plugin = plugin
         self.error = ""
         self.tallies = ()
+        self.more = None
 
     @property
     def sections(self) -> tuple[tuple[Record, ...], ...]:
@@ -77,6 +78,7 @@ class Forwarded(Reply):
         twin.plugin = self.plugin
         twin.error = self.error
         twin.tallies = self.tallies
+        twin.more = None
         for name, value in changes.items():
             setattr(twin, name, value)
         return twin

@@ -12,6 +12,7 @@ _RECORD = struct.Struct(">HHIH")
 _TYPE_CLASS = struct.Struct(">HH")
 _ACCEPTED = frozenset((codes.OPCODE_QUERY, codes.OPCODE_NOTIFY))
 _MAX_NAME = 255
+_LEAST_SOA = 22  # octets of SOA data: two names and five numbers
 
 
 class FormError(ValueError):
@@ -61,9 +62,9 @@ def _read(packet: bytes, client: Client, others: int, additionals: int) -> Query
     question = packet[12:at]
     type, klass = _TYPE_CLASS.unpack_from(packet, at)
     at += 4
-    edns, plain = None, True
+    edns, plain, serial = None, True, None
     if others or additionals:
-        at, edns, plain = _read_others(packet, at, others, additionals)
+        at, edns, plain, serial = _read_others(packet, at, others, additionals)
     if at != len(packet):
         raise FormError("octets behind the message")
     query = Query(
@@ -78,12 +79,16 @@ def _read(packet: bytes, client: Client, others: int, additionals: int) -> Query
         size=at,
     )
     query.plain = plain
+    query.serial = serial
     return query
 
 
-def _read_others(packet: bytes, at: int, others: int, additionals: int) -> tuple[int, Edns | None, bool]:
-    """Pass over the records behind the question; returns the end, the OPT record, and whether there was no other."""
-    edns, plain = None, not others
+def _read_others(packet: bytes, at: int, others: int, additionals: int) -> tuple[int, Edns | None, bool, int | None]:
+    """Pass over the records behind the question.
+
+    Returns the end, the OPT record, whether there was no other, and the serial of an SOA record.
+    """
+    edns, plain, serial = None, not others, None
     for index in range(others + additionals):
         start = at
         at = _skip_name(packet, at)
@@ -93,6 +98,9 @@ def _read_others(packet: bytes, at: int, others: int, additionals: int) -> tuple
             raise FormError("a record runs over the end")
         if type != codes.OPT:
             plain = False
+            if type == codes.SOA and index < others and length >= _LEAST_SOA:
+                # The five numbers end the data, however the names before them are compressed.
+                serial = int.from_bytes(packet[at - 20 : at - 16], "big")
             continue
         # RFC 6891 section 6.1.1: one OPT at most, at the root, in the additional section.
         if edns is not None or index < others or packet[start]:
@@ -100,7 +108,7 @@ def _read_others(packet: bytes, at: int, others: int, additionals: int) -> tuple
         options = read_options(packet[at - length : at])
         edns = Edns(klass, bool(ttl & 0x8000), ttl >> 16 & 255, options)
         plain = plain and not options
-    return at, edns, plain
+    return at, edns, plain, serial
 
 
 def _skip_name(packet: bytes, at: int) -> int:

@@ -79,6 +79,29 @@ async def test_a_timeout_begun_in_the_first_step_works(nested: bool) -> None:
         assert await outcome == "in time"
 
 
+async def test_a_timeout_at_the_very_moment_of_an_answer_is_not_lost() -> None:
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[str] = loop.create_future()
+    answer: asyncio.Future[None] = loop.create_future()
+    limits: list[asyncio.Timeout] = []
+
+    async def work() -> None:
+        try:
+            async with asyncio.timeout(None) as limit:
+                limits.append(limit)
+                await answer
+                await loop.create_future()
+        except TimeoutError:
+            outcome.set_result("in time")
+
+    begin(work(), loop)
+    # Both are due in the next round of the loop, the time-out first.
+    limits[0].reschedule(loop.time())
+    answer.set_result(None)
+    async with asyncio.timeout(2):
+        assert await outcome == "in time"
+
+
 async def test_an_exception_of_the_first_step_reaches_who_began_it() -> None:
     """On 3.12 an eager task holds it instead; either way it is not lost."""
     told: list[object] = []

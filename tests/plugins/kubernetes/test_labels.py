@@ -45,7 +45,7 @@ def labels(name: str, client: str = "192.0.2.1") -> dict[str, str]:
             {"kind": "svc", "namespace": "shop", "service": "db", "zone": "a.b"},
         ),
         ("10-0-0-1.shop.pod.cluster.local", {"kind": "pod", "namespace": "shop", "endpoint": "10-0-0-1"}),
-        ("shop.svc.cluster.local", {"namespace": "shop"}),
+        ("shop.svc.cluster.local", {"kind": "svc", "namespace": "shop"}),
         ("a.b.c.d.cluster.local", {"parse-error": "invalid query name"}),
         ("1.0.96.10.in-addr.arpa", {}),
         ("www.example.org", {}),
