@@ -172,11 +172,40 @@ def _masked(address: bytes, bits: int) -> bytes:
     return (int.from_bytes(address, "big") >> (size - bits)).to_bytes(len(address), "big") if bits else b""
 
 
+class _Door:
+    """Knows what has knocked before: one bit a question, forgotten when too many are set.
+
+    Two questions may share a bit; then one is let in that was asked only once, which does no harm.
+    """
+
+    __slots__ = ("_bits", "_mask", "_most", "_set")
+
+    def __init__(self, questions: int) -> None:
+        self._bits = bytearray(1 << (2 * questions).bit_length())
+        self._mask = len(self._bits) * 8 - 1
+        self._most = questions * 4
+        self._set = 0
+
+    def knows(self, key: bytes) -> bool:
+        """Whether the question has knocked before; it has from now on."""
+        place = hash(key) & self._mask
+        bit = 1 << (place & 7)
+        if self._bits[place >> 3] & bit:
+            return True
+        self._bits[place >> 3] |= bit
+        self._set += 1
+        if self._set > self._most:
+            self._bits = bytearray(len(self._bits))
+            self._set = 0
+        return False
+
+
 class Gate:
     """The memo in front of one socket family: exact packets in, finished replies out.
 
-    ``entries`` and ``octets`` bound what it remembers. Eviction is S3-FIFO (Yang and others, SOSP 2023): what was
-    asked once leaves through a small queue and cannot displace what is asked again.
+    ``entries`` and ``octets`` bound what it remembers. While there are few everything is remembered at once, then only
+    what is asked a second time. Eviction is S3-FIFO (Yang and others, SOSP 2023): what was asked once leaves through
+    a small queue and cannot displace what is asked again.
     """
 
     def __init__(self, entries: int = 65_536, octets: int = 32 << 20) -> None:
@@ -190,6 +219,8 @@ class Gate:
         self._forks: dict[bytes, _Fork] = {}
         self._watches: dict[bytes, Watch] = {}
         self._held = 0
+        self._door = _Door(entries)
+        self._open = entries // 16
         self._small: deque[bytes] = deque()
         self._main: deque[bytes] = deque()
 
@@ -224,6 +255,15 @@ class Gate:
             watch(packet, reply, sender)
         return reply
 
+    def admits(self, packet: bytes, keep: Keep) -> bool:
+        """Whether a reply to the packet is worth remembering: kept at all, and once there are many, asked before."""
+        if keep.seconds <= 0:
+            return False
+        for stamp in keep.stamps:
+            if not stamp.alive:
+                return False
+        return len(self._memo) < self._open or self._door.knows(_key(packet))
+
     def remember(
         self,
         packet: bytes,
@@ -236,11 +276,8 @@ class Gate:
         watch: Watch | None = None,
     ) -> None:
         """Keep a reply for the next who asks the same, as its keep allows."""
-        if keep.seconds <= 0:
+        if not keep.alive:
             return
-        for stamp in keep.stamps:
-            if not stamp.alive:
-                return
         key = _key(packet)
         end = _question_end(packet)
         # The question as the key has it; who spelled it otherwise gets it back as it was.

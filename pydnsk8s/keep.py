@@ -62,7 +62,7 @@ class Stamps:
 class Keep:
     """For how long and for which clients a reply may be served again; immutable."""
 
-    __slots__ = ("ages", "prefix4", "prefix6", "seconds", "stamps", "turns")
+    __slots__ = ("ages", "prefix4", "prefix6", "scope", "seconds", "stamps", "turns")
 
     seconds: Final[float]
     """No longer than this after the reply was made; 0 forbids keeping it, infinity sets no limit."""
@@ -72,6 +72,8 @@ class Keep:
     """Only for IPv4 clients that share this many leading bits with the one who asked."""
     prefix6: Final[int]
     """The same for IPv6 clients."""
+    scope: Final[int]
+    """Only for queries whose client subnet shares this many leading bits with that of the one answered (RFC 7871)."""
     ages: Final[bool]
     """Whether the TTLs count down while the reply is kept."""
     turns: Final[bool]
@@ -84,6 +86,7 @@ class Keep:
         stamps: frozenset[Stamp] = frozenset(),
         prefix4: int = 0,
         prefix6: int = 0,
+        scope: int = 0,
         ages: bool = False,
         turns: bool = False,
     ) -> None:
@@ -91,6 +94,7 @@ class Keep:
         self.stamps = stamps
         self.prefix4 = prefix4
         self.prefix6 = prefix6
+        self.scope = scope
         self.ages = ages
         self.turns = turns
 
@@ -104,7 +108,7 @@ class Keep:
             return self
         if self is ALWAYS:
             return other
-        if self.seconds <= 0 and not (other.stamps or other.prefix4 or other.prefix6):
+        if self.seconds <= 0 and not (other.stamps or other.prefix4 or other.prefix6 or other.scope):
             # Nothing is kept, and nothing is added to what it depends on.
             return self
         return Keep(
@@ -112,6 +116,7 @@ class Keep:
             stamps=self.stamps | other.stamps,
             prefix4=max(self.prefix4, other.prefix4),
             prefix6=max(self.prefix6, other.prefix6),
+            scope=max(self.scope, other.scope),
             ages=self.ages or other.ages,
             turns=self.turns or other.turns,
         )
@@ -127,7 +132,7 @@ class Keep:
         return self.seconds == math.inf
 
     def _fields(self) -> tuple[object, ...]:
-        return self.seconds, self.stamps, self.prefix4, self.prefix6, self.ages, self.turns
+        return self.seconds, self.stamps, self.prefix4, self.prefix6, self.scope, self.ages, self.turns
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Keep) and self._fields() == other._fields()
@@ -139,6 +144,7 @@ class Keep:
         parts = [] if self.live else [f"{self.seconds:g} s"]
         parts += [f"{len(self.stamps)} stamp{'s' * (len(self.stamps) > 1)}"] if self.stamps else []
         parts += [f"client /{self.prefix4} or /{self.prefix6}"] if self.prefix4 or self.prefix6 else []
+        parts += [f"client subnet /{self.scope}"] if self.scope else []
         parts += [word for word in ("ages", "turns") if getattr(self, word)]
         return f"Keep({', '.join(parts) or 'always'})"
 

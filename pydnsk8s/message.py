@@ -110,7 +110,10 @@ class Query:
         self.size = size
         """Octets of the packet it came in; 0 for one asked in memory."""
         self.plain = True
-        """Whether the packet held nothing but its question and an OPT without options; the gate keeps no other."""
+        """Whether the packet held nothing but its question and an OPT without options, a client subnet apart.
+
+        The gate keeps the replies to no others.
+        """
         self.serial: int | None = None
         """That of an SOA record sent along: the version an IXFR client has (RFC 1995 section 3)."""
         self.zone = names.ROOT

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from itertools import accumulate
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeAlias, TypeVar
 
 from pydnsk8s import codes
 
@@ -178,6 +178,10 @@ class Shape(NamedTuple):
     response_size: int
 
 
+ShapeKey: TypeAlias = tuple[str, int, str, bool, str, str, int, int]
+"""A Shape as the plain tuple it is counted under, which is made for every query."""
+
+
 class Traffic:
     """Counts the queries that one of our addresses answers for one zone and view."""
 
@@ -186,9 +190,9 @@ class Traffic:
     def __init__(self, server: str, zone: str, view: str = "") -> None:
         self._labels = (server, zone, view)
         self._durations = _DURATIONS.labels(*self._labels)
-        self._shapes: dict[tuple[str, int, str, bool, str, str, int, int], int] = {}
+        self._shapes: dict[ShapeKey, int] = {}
 
-    def count(self, shape: tuple[str, int, str, bool, str, str, int, int], servings: int, seconds: float) -> None:
+    def count(self, shape: ShapeKey, servings: int, seconds: float) -> None:
         """Count so many replies of one shape (see Shape), which took these seconds together."""
         shapes = self._shapes
         shapes[shape] = shapes.get(shape, 0) + servings

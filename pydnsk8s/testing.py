@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -135,6 +136,33 @@ class Dns:
         if wire is None:
             raise TimeoutError("the server sent nothing")
         return read(wire, replayed=replayed)
+
+    async def transfer(self, zone: str, serial: int | None = None, *, client: str = "127.0.0.1") -> list[Answer]:
+        """Ask for a whole zone over TCP, or with the serial of a copy for what is newer; all messages of the answer."""
+        packet = transfer_query(zone, serial)
+        address = socket.inet_pton(socket.AF_INET6 if ":" in client else socket.AF_INET, client)
+        asker = Client(address, 40000, "tcp")
+        port = next(iter(self.ports.values()))
+        messages: list[bytes] = []
+
+        async def send(message: bytes) -> bool:
+            messages.append(message)
+            return True
+
+        last = await port.respond(packet, asker, port.gate("tcp", asker.family), clock.now(), send)
+        return [read(message) for message in (*messages, last or b"")]
+
+
+def transfer_query(zone: str, serial: int | None = None) -> bytes:
+    """The bytes of an AXFR query, or with a serial of an IXFR query."""
+    name = names.parse_keeping_case(zone)
+    if serial is None:
+        return query(name, codes.AXFR, id=4711, flags=0)
+    # RFC 1995 section 3: the client's version comes as an SOA record in the authority section.
+    data = rdata.soa(names.ROOT, names.ROOT, serial, timers=(0, 0, 0, 0))
+    held = b"\xc0\x0c" + struct.pack(">HHIH", codes.SOA, codes.IN, 0, len(data)) + data
+    asked = query(name, codes.IXFR, id=4711, flags=0)
+    return asked[:8] + b"\0\1" + asked[10:] + held
 
 
 @asynccontextmanager

@@ -162,6 +162,7 @@ keeps = st.builds(
     stamps=st.frozensets(stamps, max_size=3),
     prefix4=st.integers(0, 32),
     prefix6=st.integers(0, 128),
+    scope=st.integers(0, 128),
     ages=st.booleans(),
     turns=st.booleans(),
 )

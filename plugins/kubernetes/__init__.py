@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Self
 
 from pydnsk8s import codes, log, names, rdata
@@ -19,6 +19,7 @@ from pydnsk8s.plugins.kubernetes.labels import labels_of
 from pydnsk8s.plugins.kubernetes.name import Asked, Part, pod_address, take_apart, words_of
 from pydnsk8s.plugins.kubernetes.options import Options, is_reverse, read
 from pydnsk8s.plugins.kubernetes.servers import name_servers
+from pydnsk8s.plugins.kubernetes.transfer import zone_records
 
 _log = log.plugin("kubernetes")
 _VERSION = b"1.1.0"  # of the Kubernetes DNS specification
@@ -79,6 +80,12 @@ class Kubernetes(Plugin):
         if zone is None:
             return {}
         return labels_of(query, None if zone in self._reverse else self._asked(query, zone), self.index)
+
+    def transfer(self, zone: bytes) -> Iterator[Record] | None:
+        """The records of a zone, for secondaries; reverse zones are not copied."""
+        if zone not in self.options.zones or zone in self._reverse:
+            return None
+        return zone_records(self.index.copy(), self.options, zone, self._block) if self.index.synced else iter(())
 
     async def answer(self, query: Query, rest: Rest) -> Reply:
         zone = names.closest(query.name, self.options.zones)
@@ -247,7 +254,7 @@ class Kubernetes(Plugin):
         return exposed(self.index, self.options, namespace)
 
     def _keep(self, *keys: Key) -> Keep:
-        return Keep(stamps=frozenset(self.index.stamp(key) for key in keys))
+        return Keep(stamps=frozenset([self.index.stamp(key) for key in keys]))
 
     async def _wait(self) -> None:
         """Hold the start up until the cluster is known, for so long as the options allow."""

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
+from pydnsk8s import metrics
+from pydnsk8s.kube import measures
 from pydnsk8s.kube.access import Access
-from pydnsk8s.kube.objects import EndpointSlice, Kind, Namespace, Pod, Service
+from pydnsk8s.kube.handover import Handover
+from pydnsk8s.kube.objects import EndpointSlice, Kind, Namespace, Service, ServiceImport
+from pydnsk8s.kube.outage import Outages
+from pydnsk8s.kube.resources import Scope
 from pydnsk8s.kube.source import Sink
-from pydnsk8s.kube.watch import Change, Watch
+from pydnsk8s.kube.watch import Watch
 
-_RUNNING_PODS = "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown"
 _STOP_SECONDS = 2.0
 
 
 class Api:
-    """Serves the objects of an API server and follows their changes, one thread for each kind.
+    """Serves the objects of an API server and follows their changes, one thread for each kind and namespace.
 
-    While the server is away the sink keeps what it has, and ``trouble`` says why.
+    With namespaces given, nothing is asked for beyond them. While the server is away the sink keeps what it has, and
+    ``trouble`` says why.
     """
 
     def __init__(
@@ -27,20 +31,25 @@ class Api:
         access: Access,
         kinds: Iterable[Kind] = (Namespace, Service, EndpointSlice),
         *,
+        namespaces: Iterable[str] = (),
         labels: str = "",
         namespace_labels: str = "",
     ) -> None:
         self._access = access
-        self._kinds = tuple(kinds)
-        self._labels = labels
-        self._namespace_labels = namespace_labels
+        selectors = {Namespace: namespace_labels, ServiceImport: ""}
+        self._scopes = [
+            Scope(kind, namespace, selectors.get(kind, labels))
+            for kind in kinds
+            for namespace in sorted(namespaces) or [""]
+        ]
         self._watches: list[Watch] = []
-        self._stopped = threading.Event()
+        self._outages = Outages(access.url)
+        self._handover: Handover | None = None
 
     @property
     def trouble(self) -> str:
         """What went wrong with the kinds that are not being followed now."""
-        return "; ".join(watch.trouble for watch in self._watches if watch.trouble)
+        return self._outages.trouble
 
     @property
     def skipped(self) -> int:
@@ -49,21 +58,21 @@ class Api:
 
     async def start(self, sink: Sink) -> None:
         """Begin to list; returns at once, whether or not the server can be reached."""
-        loop = asyncio.get_running_loop()
-
-        def hand(changes: list[Change]) -> None:
-            if not self._stopped.is_set():
-                loop.call_soon_threadsafe(self._apply, changes)
-
-        self._watches = [Watch(self._access, kind, self._selectors(kind), sink, hand) for kind in self._kinds]
+        self._handover = Handover()
+        self._watches = [Watch(self._access, scope, sink, self._handover, self._outages) for scope in self._scopes]
         for watch in self._watches:
             watch.start()
+        metrics.before_scrape.append(self._measure)
 
     async def stop(self) -> None:
         """End all threads; nothing reaches the sink after this returns."""
-        self._stopped.set()
+        if self._handover is None:
+            return
+        metrics.before_scrape.remove(self._measure)
+        measures.AGE.remove(self._access.host)
         for watch in self._watches:
             watch.cancel()
+        self._handover.close()
         await asyncio.to_thread(self._join)
 
     def _join(self) -> None:
@@ -71,17 +80,5 @@ class Api:
         for watch in self._watches:
             watch.join(max(0.0, deadline - time.monotonic()))
 
-    def _apply(self, changes: list[Change]) -> None:
-        if not self._stopped.is_set():
-            for change in changes:
-                change()
-
-    def _selectors(self, kind: Kind) -> Mapping[str, str]:
-        selectors = {}
-        if kind in (Service, EndpointSlice, Pod) and self._labels:
-            selectors["labelSelector"] = self._labels
-        if kind is Namespace and self._namespace_labels:
-            selectors["labelSelector"] = self._namespace_labels
-        if kind is Pod:
-            selectors["fieldSelector"] = _RUNNING_PODS
-        return selectors
+    def _measure(self) -> None:
+        measures.AGE.labels(self._access.host).set(self._outages.age)

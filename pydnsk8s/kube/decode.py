@@ -38,12 +38,20 @@ def as_shape(document: object, shape: type[_T]) -> _T:
         raise msgspec.DecodeError("nested too deeply") from None
 
 
+class Annotations(Struct, gc=False):
+    """Those that tell how to take an object."""
+
+    list_ended: str = field(default="", name="k8s.io/initial-events-end")
+    triggered: str = field(default="", name="endpoints.kubernetes.io/last-change-trigger-time")
+
+
 class Meta(Struct, gc=False):
     """What identifies an object, and this version of it; a bookmark has only the latter."""
 
     name: str = ""
     namespace: str = ""
     resource_version: str = field(default="", name="resourceVersion")
+    annotations: Annotations | None = None
 
     @property
     def key(self) -> tuple[str, str]:

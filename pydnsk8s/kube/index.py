@@ -8,12 +8,15 @@ Names are asked for in lower case, addresses packed. All calls belong on the eve
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Container, Iterable, Iterator
+from itertools import product
 from operator import attrgetter
 from typing import TypeAlias
 
 from pydnsk8s.keep import Stamp, Stamps
+from pydnsk8s.kube import measures
 from pydnsk8s.kube.objects import (
     KINDS,
     Endpoint,
@@ -43,13 +46,15 @@ class Index:
         self,
         kinds: Iterable[Kind] = (Namespace, Service, EndpointSlice),
         clock: Callable[[], float] = time.time,
+        namespaces: Iterable[str] = (),
     ) -> None:
-        self._awaited = set(kinds)
+        self._awaited = set(product(kinds, tuple(namespaces) or ("",)))
         self._clock = clock
         self._held: dict[Kind, dict[tuple[str, str], Object]] = {kind: {} for kind in KINDS}
         self._under: dict[Key, tuple[Object, ...]] = {}
         self._below: dict[bytes | str, int] = {}
         self._stamps = Stamps()
+        self._copied = False
         self.changed_at = 0
         """When anything last changed, in Unix seconds; 0 before the first object."""
 
@@ -126,13 +131,23 @@ class Index:
         """The pods at the address, several if they share their node's; under ``("ip", address)``."""
         return sorted((obj for obj in self._under.get(("ip", address), ()) if isinstance(obj, Pod)), key=_by_name)
 
-    def put(self, obj: Object) -> None:
-        """Take an object that is new or has changed."""
+    def copy(self) -> Index:
+        """The index as it is now, to be read at leisure; the next change here has a later ``changed_at``."""
+        twin = copy.copy(self)
+        twin._held = {kind: dict(held) for kind, held in self._held.items()}
+        twin._under, twin._below, twin._stamps = dict(self._under), dict(self._below), Stamps()
+        self._copied = True
+        return twin
+
+    def put(self, obj: Object, triggered: float = 0.0) -> None:
+        """Take an object that is new or has changed; ``triggered`` is when its cause happened, in Unix seconds."""
         held, key = self._held[type(obj)], (obj.namespace, obj.name)
         old = held.get(key)
         if old != obj:
             held[key] = obj
             self._change(old, obj)
+            if triggered and isinstance(obj, EndpointSlice):
+                self._measure(obj, triggered)
 
     def remove(self, kind: Kind, namespace: str, name: str) -> None:
         """Drop an object that is gone."""
@@ -140,20 +155,33 @@ class Index:
         if old is not None:
             self._change(old, None)
 
-    def retain(self, kind: Kind, keys: Container[tuple[str, str]]) -> None:
-        """Drop all objects of the kind but these: a full list has now been put."""
-        for namespace, name in [key for key in self._held[kind] if key not in keys]:
-            self.remove(kind, namespace, name)
-        if self._awaited == {kind}:
-            self._stamps.retire(SYNCED)
-        self._awaited.discard(kind)
+    def surplus(self, kind: Kind, keys: Container[tuple[str, str]], namespace: str = "") -> list[tuple[str, str]]:
+        """The keys, (namespace, name), of the objects held that are not among these; of one namespace or of all."""
+        missing = [key for key in self._held[kind] if key not in keys]
+        # A namespace's own key has its name in the second place only.
+        return [key for key in missing if (key[0] or key[1]) == namespace] if namespace else missing
+
+    def complete(self, kind: Kind, namespace: str = "") -> None:
+        """Note that all objects of the kind have now been put, and the surplus removed."""
+        left = {(each, within) for each, within in self._awaited if each != kind or namespace not in ("", within)}
+        if self._awaited and not left:
+            self._retire(SYNCED)
+        self._awaited = left
 
     def replace(self, kind: Kind, objects: Iterable[Object]) -> None:
         """Take the full list of a kind, and change only what differs from what is held."""
         listed = {(obj.namespace, obj.name): obj for obj in objects}
         for obj in listed.values():
             self.put(obj)
-        self.retain(kind, listed)
+        for namespace, name in self.surplus(kind, listed):
+            self.remove(kind, namespace, name)
+        self.complete(kind)
+
+    def _measure(self, obj: EndpointSlice, triggered: float) -> None:
+        service = self.service(obj.namespace, obj.service)
+        if service is not None:
+            kind = "headless_with_selector" if service.headless else "cluster_ip"
+            measures.PROGRAMMING.labels(kind).observe(max(0.0, self._clock() - triggered))
 
     def _named(self, namespace: str, name: str) -> tuple[Object, ...]:
         return self._under.get(("service", namespace, name), ())
@@ -174,7 +202,9 @@ class Index:
             self._count_below(before.keys() - after.keys(), -1)
             self._count_below(after.keys() - before.keys(), 1)
         if before != after:
-            self.changed_at = max(self.changed_at, int(self._clock()))
+            # A copy made within this very second, or before the clock was set back, must be known for an old one.
+            self.changed_at = max(self.changed_at + self._copied, int(self._clock()))
+            self._copied = False
         if before != after and self._stamps:
             for key in before.keys() | after.keys():
                 if key not in before or key not in after or before[key] != after[key]:

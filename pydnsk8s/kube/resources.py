@@ -54,7 +54,9 @@ class Scope(NamedTuple):
     def path(self, version: str) -> str:
         """Where the objects are listed."""
         root = f"/apis/{self.resource.group}/{version}" if self.resource.group else f"/api/{version}"
-        within = f"/namespaces/{quote(self.namespace, safe='')}" if self.namespace and self.kind is not Namespace else ""
+        within = (
+            f"/namespaces/{quote(self.namespace, safe='')}" if self.namespace and self.kind is not Namespace else ""
+        )
         return f"{root}{within}/{self.resource.plural}"
 
     @property

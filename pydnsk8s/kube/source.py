@@ -15,14 +15,17 @@ class SourceError(Exception):
 class Sink(Protocol):
     """Takes a source's objects; all calls come on the event loop's thread."""
 
-    def put(self, obj: Object) -> None:
-        """Take an object that is new or has changed."""
+    def put(self, obj: Object, triggered: float = 0.0) -> None:
+        """Take an object that is new or has changed; ``triggered`` is when its cause happened, in Unix seconds."""
 
     def remove(self, kind: Kind, namespace: str, name: str) -> None:
         """Drop an object that is gone; a namespace's own namespace is empty."""
 
-    def retain(self, kind: Kind, keys: Container[tuple[str, str]]) -> None:
-        """Drop all objects of the kind but these, by (namespace, name): a full list has now been put."""
+    def surplus(self, kind: Kind, keys: Container[tuple[str, str]], namespace: str = "") -> list[tuple[str, str]]:
+        """The keys, (namespace, name), of the objects held that are not among these; of one namespace or of all."""
+
+    def complete(self, kind: Kind, namespace: str = "") -> None:
+        """Note that all objects of the kind have now been put, and the surplus removed."""
 
     def replace(self, kind: Kind, objects: Iterable[Object]) -> None:
         """Take the full list of a kind at once."""

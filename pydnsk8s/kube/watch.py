@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -9,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
+from itertools import chain
+from typing import TypeAlias
 
 import msgspec
 import urllib3
@@ -38,7 +41,10 @@ _FIRST_DELAY = 0.2
 _LAST_DELAY = 30.0
 _MAX_REASON = 64 << 10
 
-Key = tuple[str, str]
+_log = logging.getLogger("pydnsk8s.kube")
+
+Key: TypeAlias = tuple[str, str]
+"""Namespace and name, in lower case."""
 
 
 class RefusedError(Exception):
@@ -74,7 +80,7 @@ class Watch:
         self._outages = outages
         self._revision = ""
         self._listed: set[Key] | None = None
-        """The keys of a streamed list that has not come to its end."""
+        """The keys heard of, while a streamed list has not come to its end."""
         self._streams = True
         self._heard = time.monotonic()
         self._ended = threading.Event()
@@ -129,6 +135,10 @@ class Watch:
     def _refused(self, error: RefusedError) -> None:
         if error.status not in _PASSING:
             self._revision = ""
+        if error.status == 410:
+            # No trouble: the server does not keep its history for long.
+            _log.info("listing %s at %s again: %s", self._scope, self._access.url, error)
+            return
         if error.status != 404:
             self._fail(str(error))
             return
@@ -139,7 +149,9 @@ class Watch:
         elif self._unknown >= len(self._versions):
             # It is known that there are none; what is missing is only their definition.
             self._settle(set())
-            self._fail(f"the server does not know {self._scope.resource.name}: is its definition installed?", fresh=True)
+            self._fail(
+                f"the server does not know {self._scope.resource.name}: is its definition installed?", fresh=True
+            )
 
     def _fail(self, reason: str, *, alike: str = "", fresh: bool = False) -> None:
         if not self._ended.is_set():
@@ -148,21 +160,31 @@ class Watch:
 
     def _follow(self) -> None:
         if not self._revision and self._streams:
-            self._listed = set()
-            try:
-                self._watch({"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}, _STREAM_SILENCE)
-            except RefusedError as error:
-                if error.status not in _CANNOT_STREAM:
-                    raise
-            finally:
-                # A server that has not come to the list's end once is asked for pages from then on.
-                self._streams = self._listed is None
-                self._listed = None
-            if self._revision:
-                return
+            # A server that has not come to a streamed list's end once is asked for pages from then on.
+            self._streams = False
+            self._streams = self._stream()
         if not self._revision:
             self._list()
-        self._watch({"resourceVersion": self._revision}, _WATCH_SILENCE)
+        self._watch()
+
+    def _stream(self) -> bool:
+        """List as a watch does, object by object: neither server ever holds the whole; whether the server can."""
+        parameters = {**_watching(), "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+        self._listed = set()
+        try:
+            with self._open("watch", parameters, _STREAM_SILENCE) as response:
+                for lines in stream.lines(response):
+                    self._take(lines)
+                    if self._listed is None:
+                        return True
+        except RefusedError as error:
+            if error.status not in _CANNOT_STREAM:
+                raise
+        except (urllib3.exceptions.ReadTimeoutError, urllib3.exceptions.ProtocolError):
+            return False  # if it is the server that is gone, asking for pages will say so
+        finally:
+            self._listed = None
+        return False
 
     def _list(self) -> None:
         keys: set[Key] = set()
@@ -171,6 +193,7 @@ class Watch:
             parameters = {"limit": str(_PAGE), **({"continue": more} if more else {})}
             with self._open("list", parameters, _LIST_SILENCE) as response:
                 meta, documents = stream.page(stream.body(response))
+            self._heard = time.monotonic()
             for burst in _bursts(documents):
                 keys |= self._put(burst)
             more = meta.more
@@ -195,16 +218,9 @@ class Watch:
         """A full list has been put, with these keys: the rest is gone."""
         self._handover.give(_settling(self._sink, self._scope, keys))
 
-    def _watch(self, since: Mapping[str, str], silence: float) -> None:
-        parameters = {
-            "watch": "1",
-            "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(random.randint(*_WATCH_SECONDS)),
-            **since,
-        }
-        with self._open("watch", parameters, silence) as response:
-            if self._revision:
-                self._outages.end(str(self._scope))
+    def _watch(self) -> None:
+        with self._open("watch", {**_watching(), "resourceVersion": self._revision}, _WATCH_SILENCE) as response:
+            self._outages.end(str(self._scope))
             try:
                 for lines in stream.lines(response):
                     self._take(lines)
@@ -214,35 +230,36 @@ class Watch:
                 return
 
     def _take(self, lines: Iterable[bytes]) -> None:
-        changes: list[Change] = []
+        changes: list[Iterable[Change]] = []
         self._heard = time.monotonic()
         try:
             with self._handover.turn:
                 for line in lines:
                     if line.strip():
-                        self._event(as_shape(line, _Watched), changes)
+                        changes.append(self._event(as_shape(line, _Watched)))
         finally:
-            self._handover.give(changes)
+            self._handover.give(chain.from_iterable(changes))
 
-    def _event(self, event: _Watched, changes: list[Change]) -> None:
+    def _event(self, event: _Watched) -> Iterable[Change]:
         if event.type == "ERROR":
             status = as_shape(event.object, _Status)
             raise RefusedError(status.code, status.message)
         meta = as_shape(event.object, Named).metadata
-        if event.type in {"ADDED", "MODIFIED"}:
-            obj = self._read(event.object)
-            if obj is not None:
-                changes.append(partial(self._sink.put, obj, 0.0 if self._listed is not None else _triggered(meta)))
-            if self._listed is not None:
-                self._listed.add(meta.key)
-        elif event.type == "DELETED":
-            changes.append(partial(self._sink.remove, self._scope.kind, *meta.key))
         if self._listed is None:
             self._revision = meta.resource_version or self._revision
-        elif event.type == "BOOKMARK" and meta.annotations and meta.annotations.list_ended:
-            changes.extend([*_settling(self._sink, self._scope, self._listed)])
-            self._listed, self._revision = None, meta.resource_version
-            self._outages.end(str(self._scope))
+        if event.type in {"ADDED", "MODIFIED"}:
+            obj = self._read(event.object)
+            if self._listed is not None:
+                self._listed.add(meta.key)
+            # What was there before us has not just changed.
+            triggered = 0.0 if self._listed is not None else _triggered(meta)
+            return () if obj is None else (partial(self._sink.put, obj, triggered),)
+        if event.type == "DELETED":
+            return (partial(self._sink.remove, self._scope.kind, *meta.key),)
+        if self._listed is not None and meta.annotations and meta.annotations.list_ended == "true":
+            keys, self._listed, self._revision = self._listed, None, meta.resource_version
+            return _settling(self._sink, self._scope, keys)
+        return ()
 
     def _read(self, document: Document) -> Object | None:
         obj = read(self._scope.kind, document)
@@ -280,3 +297,50 @@ class Watch:
             where = f"in namespace {self._scope.namespace}" if self._scope.namespace else "in all namespaces"
             return f"missing RBAC: {verb} {self._scope.resource.name} {where}: {told}"
         return told
+
+
+def _watching() -> dict[str, str]:
+    return {"watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": str(random.randint(*_WATCH_SECONDS))}
+
+
+def _settling(sink: Sink, scope: Scope, keys: set[Key]) -> Iterator[Change]:
+    """Drop what is not among the keys, one by one; to be drawn where the sink lives."""
+    for namespace, name in sink.surplus(scope.kind, keys, scope.namespace):
+        yield partial(sink.remove, scope.kind, namespace, name)
+    yield partial(sink.complete, scope.kind, scope.namespace)
+
+
+def _bursts(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """The documents in groups that are decoded in about a millisecond."""
+    burst: list[Document] = []
+    size = 0
+    for document in documents:
+        burst.append(document)
+        size += memoryview(document).nbytes
+        if size >= _BURST:
+            yield burst
+            burst, size = [], 0
+    if burst:
+        yield burst
+
+
+def _triggered(meta: Meta) -> float:
+    """When, in Unix seconds, the pods of a slice changed; 0 if it does not say."""
+    try:
+        return datetime.fromisoformat(meta.annotations.triggered).timestamp() if meta.annotations else 0.0
+    except ValueError:
+        return 0.0
+
+
+def _plain(error: Exception) -> str:
+    """What went wrong on the way, without the addresses of objects in memory."""
+    text = str(error.args[-1] if isinstance(error, urllib3.exceptions.HTTPError) and error.args else error)
+    return text.rpartition(">: ")[2] or type(error).__name__
+
+
+def _delays() -> Iterator[float]:
+    """Ever longer pauses, drawn at random so that many clients do not return together."""
+    longest = _FIRST_DELAY
+    while True:
+        yield random.uniform(longest / 2, longest)
+        longest = min(longest * 2, _LAST_DELAY)

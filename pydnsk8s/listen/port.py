@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from pydnsk8s import clock, codes, metrics, names
 from pydnsk8s.gate import Gate, Sender, Watch, packed
-from pydnsk8s.message import Client, Query, Reply, Seen, Tally
+from pydnsk8s.message import Client, Query, Reply, Seen
 from pydnsk8s.plugin import LIMIT, ServerBlock
 from pydnsk8s.router import Router, Site
 from pydnsk8s.wire import FormError, parse, render
@@ -72,23 +72,24 @@ class Port:
             wire, size = await _send_all(query, reply.more, wire, send, limit)
         for tally in reply.tallies:
             tally.add(1)
-        served = self._count(router, site, query, reply, (gate, size, clock.now() - arrived))
-        watch = None
-        if site is not None and site.block.watchers:
+        served = self._count(router, site, query, reply, size, clock.now() - arrived)
+        watched = site is not None and bool(site.block.watchers)
+        if site is not None and watched:
             self._note(site.block, Seen(query, reply, size, _flags(wire), clock.now() - arrived))
-            watch = self._watch(site, query, reply, gate)
         # A configuration that was swapped out while its plugins worked must not be remembered.
-        if query.plain and reply.more is None and router is self.router:
-            gate.remember(packet, wire, reply.keep, client.address, arrived, tallies=served, watch=watch)
+        if query.plain and reply.more is None and router is self.router and gate.admits(packet, reply.keep):
+            tallies = reply.tallies if served is None else (*reply.tallies, _Replayed(*served, gate))
+            watch = self._watch(site, query, reply, gate) if site is not None and watched else None
+            gate.remember(packet, wire, reply.keep, client.address, arrived, tallies=tallies, watch=watch)
         return wire
 
     def _count(
-        self, router: Router, site: Site | None, query: Query, reply: Reply, sent: tuple[Gate, int, float]
-    ) -> tuple[Tally, ...]:
+        self, router: Router, site: Site | None, query: Query, reply: Reply, size: int, seconds: float
+    ) -> tuple[metrics.Traffic, metrics.ShapeKey] | None:
+        """Count the reply, if anybody counts: where, and as what."""
         traffic = site.traffic if site is not None else router.dropped
         if traffic is None:
-            return reply.tallies
-        gate, size, seconds = sent
+            return None
         address, _, transport, _, _ = query.client
         shape = (
             transport,
@@ -101,7 +102,7 @@ class Port:
             size,
         )
         traffic.count(shape, 1, seconds)
-        return (*reply.tallies, _Replayed(traffic, shape, gate))
+        return traffic, shape
 
     def _watch(self, site: Site, query: Query, reply: Reply, gate: Gate) -> Watch:
         def watch(packet: bytes, sent: bytes, sender: Sender) -> None:
@@ -162,9 +163,7 @@ class _Replayed:
 
     __slots__ = ("gate", "shape", "traffic")
 
-    def __init__(
-        self, traffic: metrics.Traffic, shape: tuple[str, int, str, bool, str, str, int, int], gate: Gate
-    ) -> None:
+    def __init__(self, traffic: metrics.Traffic, shape: metrics.ShapeKey, gate: Gate) -> None:
         self.traffic = traffic
         self.shape = shape
         self.gate = gate

@@ -34,7 +34,10 @@ log.example.org {
     whoami
 }
 cache.example.org {
-    cache 30
+    cache 30 {
+        success 1024
+        denial 1024
+    }
     header {
         response set ra
     }

@@ -28,9 +28,7 @@ def packed(*addresses: str) -> tuple[bytes, ...]:
     return tuple(inet_pton(AF_INET6 if ":" in address else AF_INET, address) for address in addresses)
 
 
-def service(
-    name: str, *ips: str, namespace: str = "shop", ports: tuple[Port, ...] = HTTP, alias: str = ""
-) -> Service:
+def service(name: str, *ips: str, namespace: str = "shop", ports: tuple[Port, ...] = HTTP, alias: str = "") -> Service:
     """A ClusterIP service, headless without addresses; or an ExternalName service."""
     return Service(
         namespace=namespace,

@@ -98,7 +98,8 @@ async def test_labels_are_for_the_server_to_select(api: ApiServer) -> None:
 
 @pytest.mark.parametrize("fall", ["", "fallthrough"])
 @pytest.mark.parametrize(
-    ("name", "type"), [(WEB, "A"), ("cluster.local", "SOA"), ("1.0.96.10.in-addr.arpa", "PTR"), ("x.cluster.local", "A")]
+    ("name", "type"),
+    [(WEB, "A"), ("cluster.local", "SOA"), ("1.0.96.10.in-addr.arpa", "PTR"), ("x.cluster.local", "A")],
 )
 async def test_what_is_not_known_yet_is_neither_denied_nor_passed_on(fall: str, name: str, type: str) -> None:
     found = plugin(Kubernetes, f"kubernetes cluster.local in-addr.arpa {{\n{fall}\n}}")

@@ -79,9 +79,7 @@ async def test_a_cluster_set_alone_names_our_own_addresses() -> None:
     found = cluster(*DNS, zones="clusterset.local", options="multicluster clusterset.local")
     reply = await ask(found, "clusterset.local", "NS")
     assert texts(reply.answer) == ["clusterset.local. 5 NS ns.dns.clusterset.local."]
-    assert texts((await ask(found, "ns.dns.clusterset.local")).answer) == [
-        "ns.dns.clusterset.local. 5 A 10.244.0.2"
-    ]
+    assert texts((await ask(found, "ns.dns.clusterset.local")).answer) == ["ns.dns.clusterset.local. 5 A 10.244.0.2"]
 
 
 async def test_the_addresses_of_all_name_servers_have_one_name() -> None:

@@ -27,7 +27,10 @@ def warned(*lines: str) -> list[str]:
 
 
 def test_the_zones_are_those_given_or_those_of_the_block() -> None:
-    assert options(zones="cluster.local example.org").zones == (names.parse("cluster.local"), names.parse("example.org"))
+    assert options(zones="cluster.local example.org").zones == (
+        names.parse("cluster.local"),
+        names.parse("example.org"),
+    )
     assert plugin(Kubernetes, "kubernetes", "cluster.local:0").options.zones == (names.parse("cluster.local"),)
     assert names.parse("96.10.in-addr.arpa") in options(zones="cluster.local 10.96.0.0/16").zones
 
