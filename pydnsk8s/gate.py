@@ -60,6 +60,7 @@ class _Entry:
         "tallies",
         "until",
         "used",
+        "watch",
     )
 
     def __init__(self, tail: bytes, keep: Keep, now: float, tallies: tuple[Tally, ...], question_end: int) -> None:
@@ -74,6 +75,8 @@ class _Entry:
         self.ring: tuple[int, int, int] | None = _ring(b"\0\0" + tail) if keep.turns else None
         """Where the address records stand in the tail and how long each is, if they take turns."""
         self.tallies = tallies
+        self.watch: Watch | None = None
+        """Who wants to be told of each replay."""
         self.hits = 0
         """Replays since the tallies were last told."""
         self.used = False
@@ -99,6 +102,10 @@ class _Entry:
             self.hits = 0
             self.used = True
 
+    def good(self, now: float) -> bool:
+        """Whether it may be replayed."""
+        return self.stamp.alive and self.other.alive and (now < self.until or self.renew(now))
+
     def renew(self, now: float) -> bool:
         """Lower the TTLs to what they are now; False if the entry has ended."""
         if not self.ages or now >= self.end:
@@ -123,17 +130,30 @@ class _Entry:
 class _Fork:
     """One question whose answer depends on who asks: an entry for each client prefix."""
 
-    __slots__ = ("cost", "entries", "prefixes")
+    __slots__ = ("cost", "entries", "known", "prefixes")
 
     def __init__(self) -> None:
         self.cost = 0
         """Octets it takes, about."""
         self.entries: dict[tuple[int, bytes], _Entry] = {}
         self.prefixes: set[tuple[int, int]] = set()
+        self.known: dict[bytes, _Entry] = {}
+        """The entries lately found for whole addresses."""
 
-    def find(self, address: bytes) -> _Entry | None:
+    def find(self, address: bytes, now: float) -> _Entry | None:
+        """A good entry for the address, if there is one."""
+        entry = self.known.get(address)
+        if entry is not None and entry.good(now):
+            return entry
         for octets, bits in self.prefixes:
-            if octets == len(address) and (entry := self.entries.get((bits, _masked(address, bits)))):
+            if octets != len(address):
+                continue
+            # One that has ended must not hide another under a longer or shorter prefix.
+            entry = self.entries.get((bits, _masked(address, bits)))
+            if entry is not None and entry.good(now):
+                if len(self.known) >= _FORKS:
+                    self.known.clear()
+                self.known[address] = entry
                 return entry
         return None
 
@@ -142,6 +162,7 @@ class _Fork:
             self.settle()
             self.entries.clear()
             self.prefixes.clear()
+            self.known.clear()
             self.cost = 0
         self.prefixes.add((len(address), bits))
         key = bits, _masked(address, bits)
@@ -169,7 +190,7 @@ def packed(address: str) -> bytes:
 
 def _masked(address: bytes, bits: int) -> bytes:
     size = len(address) * 8
-    return (int.from_bytes(address, "big") >> (size - bits)).to_bytes(len(address), "big") if bits else b""
+    return (int.from_bytes(address, "big") >> (size - bits)).to_bytes(len(address), "big")
 
 
 class _Door:
@@ -181,7 +202,7 @@ class _Door:
     __slots__ = ("_bits", "_mask", "_most", "_set")
 
     def __init__(self, questions: int) -> None:
-        self._bits = bytearray(1 << (2 * questions).bit_length())
+        self._bits = bytearray(1 << (8 * questions).bit_length())
         self._mask = len(self._bits) * 8 - 1
         self._most = questions * 4
         self._set = 0
@@ -217,7 +238,6 @@ class Gate:
         """Replies served from memory since the start."""
         self._memo: dict[bytes, _Entry] = {}
         self._forks: dict[bytes, _Fork] = {}
-        self._watches: dict[bytes, Watch] = {}
         self._held = 0
         self._door = _Door(entries)
         self._open = entries // 16
@@ -240,10 +260,10 @@ class Gate:
         key = _key(packet)
         entry = self._memo.get(key)
         if entry is None and key in self._forks:
-            entry = self._forks[key].find(packed(sender[0]))
+            entry = self._forks[key].find(packed(sender[0]), now)
         if entry is None:
             return None
-        if not (entry.stamp.alive and entry.other.alive) or (now >= entry.until and not entry.renew(now)):
+        if not entry.good(now):
             entry.settle()
             return None
         entry.hits += 1
@@ -251,8 +271,8 @@ class Gate:
         # The question goes back as it was spelled; what points at it follows (compression).
         end = entry.question_end
         reply = b"".join((packet[:2], tail[:10], packet[12:end], tail[end - 2 :]))
-        if (watch := self._watches.get(key)) is not None:
-            watch(packet, reply, sender)
+        if entry.watch is not None:
+            entry.watch(packet, reply, sender)
         return reply
 
     def admits(self, packet: bytes, keep: Keep) -> bool:
@@ -285,7 +305,7 @@ class Gate:
         entry = _Entry(tail, keep, now, tallies, end)
         if watch is not None:
             # Replays that somebody watches go the longer way.
-            self._watches[key] = watch
+            entry.watch = watch
             entry.ring = entry.ring or (0, 0, 0)
         if keep.prefix4 or keep.prefix6:
             self._fork(key, entry, address, keep.prefix4 if len(address) == 4 else keep.prefix6)
@@ -304,7 +324,7 @@ class Gate:
             entry.used = old.used
             self._held -= old.cost
         else:
-            self._small.append(key)
+            self._queue_for(key).append(key)
         self._memo[key] = entry
         self._held += entry.cost
 
@@ -313,11 +333,15 @@ class Gate:
             old.settle()
             self._held -= old.cost
         elif key not in self._forks:
-            self._small.append(key)
+            self._queue_for(key).append(key)
         fork = self._forks.setdefault(key, _Fork())
         before = fork.cost
         fork.put(address, bits, entry)
         self._held += fork.cost - before
+
+    def _queue_for(self, key: bytes) -> deque[bytes]:
+        """Where a question begins: who has knocked before is asked again and again already."""
+        return self._main if self._door.knows(key) else self._small
 
     def _evict(self) -> None:
         """Let one question go: of those asked once if they are many, else of those not asked of late."""
@@ -336,7 +360,6 @@ class Gate:
         self._held -= held.cost
         self._memo.pop(key, None)
         self._forks.pop(key, None)
-        self._watches.pop(key, None)
 
     def settle(self) -> None:
         """Tell all tallies of the replays so far, as a scrape wants to know."""
@@ -348,7 +371,7 @@ class Gate:
     def forget(self) -> None:
         """Drop everything: the configuration has changed."""
         self.settle()
-        for store in (self._memo, self._forks, self._watches, self._small, self._main):
+        for store in (self._memo, self._forks, self._small, self._main):
             store.clear()
         self._held = 0
 
