@@ -117,6 +117,8 @@ def _in_order(directives: Sequence[Directive]) -> tuple[list[Directive], list[Pr
     placed: list[tuple[tuple[int, int, str], Directive]] = []
     problems: list[Problem] = []
     for directive in directives:
+        if directive.name not in known():
+            continue  # the parser has told of it
         try:
             placed.append((place(directive.name), directive))
         except (ValueError, ImportError) as error:

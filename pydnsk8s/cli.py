@@ -18,6 +18,8 @@ from pydnsk8s import log
 from pydnsk8s.version import VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from pydnsk8s.corefile import Corefile, Problem
     from pydnsk8s.server import Server
 
@@ -65,11 +67,10 @@ class _Where:
         self.port = port
         self._piped: str | None = None
 
-    def read(self) -> Corefile:
-        """The Corefile as it is now; raises CorefileError."""
-        from pydnsk8s import chain, corefile
+    def read(self, known: Collection[str] | None) -> Corefile:
+        """The Corefile as it is now, of these directives or any; raises CorefileError."""
+        from pydnsk8s import corefile
 
-        known = chain.known()
         if self.conf == "stdin":
             if self._piped is None:
                 self._piped = sys.stdin.read()
@@ -169,14 +170,14 @@ def check(where: _Where, file: Path | None, as_json: bool) -> None:
 
     Prints every error and warning with its place; exits with 1 if there is an error.
     """
-    from pydnsk8s.configuration import configure
+    from pydnsk8s.configuration import configure, read
     from pydnsk8s.corefile import CorefileError
 
     if file is not None:
         where = _Where(str(file), where.port)
     problems: tuple[Problem, ...]
     try:
-        problems = configure(where.read(), port=where.port).warnings
+        problems = configure(read(where.read, port=where.port), port=where.port).warnings
     except CorefileError as error:
         problems = error.problems
     for problem in problems:
@@ -214,6 +215,7 @@ def explain(where: _Where, name: str, type: str, client: str, tcp: bool) -> None
 
     The plugins are started as for serving, but no socket is opened.
     """
+    from pydnsk8s.configuration import read
     from pydnsk8s.explain import explain as told
 
     log.setup()
@@ -222,7 +224,8 @@ def explain(where: _Where, name: str, type: str, client: str, tcp: bool) -> None
     from pydnsk8s.plugin import StartError
 
     try:
-        click.echo(asyncio.run(told(where.read(), name, type, port=where.port, client=client, tcp=tcp)))
+        corefile = read(where.read, port=where.port)
+        click.echo(asyncio.run(told(corefile, name, type, port=where.port, client=client, tcp=tcp)))
     except (CorefileError, StartError, OSError, ValueError) as error:
         click.echo(str(error), err=True)
         sys.exit(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from pydnsk8s import chain, names
@@ -29,6 +29,27 @@ class Configuration:
     def plugins(self) -> tuple[Plugin, ...]:
         """All plugins, in chain order within each block."""
         return tuple(plugin for block in self.blocks for plugin in block.plugins)
+
+
+Source = Callable[[Collection[str] | None], Corefile]
+"""Reads the Corefile, each time anew, with the directives it may use (None for any); raises CorefileError."""
+
+
+def read(source: Source, *, port: int = 53) -> Corefile:
+    """Read a Corefile; for one that cannot be used CorefileError tells what its plugins would object to, as well."""
+    try:
+        return source(chain.known())
+    except CorefileError as error:
+        raise CorefileError(*error.problems, *_further(source, port, error)) from None
+
+
+def _further(source: Source, port: int, error: CorefileError) -> Iterator[Problem]:
+    """What is wrong besides directives that do not exist."""
+    try:
+        configure(source(None), port=port)
+    except CorefileError as further:
+        said = {str(problem) for problem in error.problems}
+        yield from (problem for problem in further.problems if str(problem) not in said)
 
 
 def configure(corefile: Corefile, *, port: int = 53, process: Process | None = None) -> Configuration:

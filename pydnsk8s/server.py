@@ -8,13 +8,12 @@ import errno
 import gc
 import logging
 import resource
-from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from pydnsk8s import chain, corefile, metrics
-from pydnsk8s.configuration import Address, Configuration, configure, label
-from pydnsk8s.corefile import Corefile
+from pydnsk8s import metrics
+from pydnsk8s.configuration import Address, Configuration, Source, configure, label, read
+from pydnsk8s.corefile import load, parse
 from pydnsk8s.listen import tcp, udp
 from pydnsk8s.listen.port import Port
 from pydnsk8s.plugin import Inheritor, Lingerer, Plugin, StartError, Timeouts
@@ -22,9 +21,6 @@ from pydnsk8s.plugin import Inheritor, Lingerer, Plugin, StartError, Timeouts
 _log = logging.getLogger("pydnsk8s.server")
 _DRAIN = 5.0  # seconds that queries in work have at the end, as in CoreDNS
 _FAILED = metrics.counter("coredns_reload_failed_total", "Reloads that failed.").labels()
-
-Source = Callable[[], Corefile]
-"""Reads the Corefile, each time anew; raises CorefileError."""
 
 
 class _Open:
@@ -101,12 +97,12 @@ class Server:
     @classmethod
     def from_text(cls, text: str, *, file: str = "Corefile", port: int = 53) -> Self:
         """A server of the Corefile in a string."""
-        return cls(lambda: corefile.parse(text, file, known=chain.known()), port=port)
+        return cls(lambda known: parse(text, file, known=known), port=port)
 
     @classmethod
     def from_path(cls, path: Path, *, port: int = 53) -> Self:
         """A server of a Corefile on disk, read again at each reload."""
-        return cls(lambda: corefile.load(path, known=chain.known()), port=port)
+        return cls(lambda known: load(path, known=known), port=port)
 
     @property
     def ports(self) -> dict[Address, int]:
@@ -128,7 +124,8 @@ class Server:
     async def start(self) -> None:
         """Read the Corefile, open the sockets, start the plugins, then answer."""
         _raise_file_limit()
-        configuration = configure(self.source(), port=self.default_port, process=self)
+        corefile = read(self.source, port=self.default_port)
+        configuration = configure(corefile, port=self.default_port, process=self)
         metrics.before_scrape.append(self._settle)
         try:
             self._bind(configuration)
@@ -150,11 +147,11 @@ class Server:
             old = self.configuration
             if old is None:
                 return False
-            read = self.source()
-            if not force and read.digest in (old.corefile.digest, self._failed):
+            corefile = read(self.source, port=self.default_port)
+            if not force and corefile.digest in (old.corefile.digest, self._failed):
                 return False
-            self._failed = read.digest
-            await self._swap(configure(read, port=self.default_port, process=self))
+            self._failed = corefile.digest
+            await self._swap(configure(corefile, port=self.default_port, process=self))
             self._failed = ""
             return True
 

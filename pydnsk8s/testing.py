@@ -57,11 +57,15 @@ class Answer:
 
 def read(wire: bytes, *, replayed: bool = False) -> Answer:
     """Take a reply's bytes apart; FormError if they do not hold together."""
-    reply = forwarded(wire)
     header = wire[2] << 8 | wire[3]
+    flags = frozenset(flag for flag, bit in _FLAGS.items() if header & bit)
+    if len(wire) == 12:
+        # A header alone is what a packet that could not be read gets.
+        return Answer(codes.rcode_name(header & 15), flags, [], [], [], (), edns=False, wire=wire, replayed=replayed)
+    reply = forwarded(wire)
     return Answer(
         codes.rcode_name(reply.rcode),
-        frozenset(flag for flag, bit in _FLAGS.items() if header & bit),
+        flags,
         [text(record) for record in reply.answer],
         [text(record) for record in reply.authority],
         [text(record) for record in reply.additional],
@@ -183,7 +187,7 @@ async def serving(text: str, *, port: int = 53) -> AsyncIterator[Dns]:
 @asynccontextmanager
 async def listening(text: str) -> AsyncIterator[Server]:
     """Serve a Corefile on a free port of 127.0.0.1, whatever ports it names; ``server.port`` tells which."""
-    async with Server(lambda: on_loopback(corefile.parse(text, known=chain.known())), port=0) as server:
+    async with Server(lambda known: on_loopback(corefile.parse(text, known=known)), port=0) as server:
         yield server
 
 
@@ -216,7 +220,8 @@ class Clock:
         return self._start + self.ahead
 
     async def advance(self, seconds: float) -> None:
-        """Move on, and let everything run that is due by then."""
+        """Move on, and let everything run that is due by then; what has just begun begins before."""
+        await asyncio.sleep(0)
         self.ahead += seconds
         for _ in range(20):
             await asyncio.sleep(0)

@@ -80,6 +80,12 @@ def test_a_misspelt_directive_is_shown_with_the_one_that_was_meant(corefile: Pat
     assert "did you mean 'whoami'?" in result.output
 
 
+def test_what_plugins_object_to_is_told_along_with_misspelt_directives(corefile: Path) -> None:
+    corefile.write_text(". {\n    forwrad . 192.0.2.1\n    cache {\n        success many\n    }\n}\n")
+    lines = run("check", str(corefile)).output.splitlines()
+    assert [line.split(":")[1] for line in lines if ": error: " in line] == ["2", "4"]
+
+
 def test_check_in_json_is_one_problem_a_line(corefile: Path) -> None:
     corefile.write_text("example.org {\n    whomai\n}\n")
     problems = [json.loads(line) for line in run("check", "-json", str(corefile)).output.splitlines()]

@@ -184,7 +184,6 @@ class GateAndWorld(RuleBasedStateMachine):
         held = sum(entry.cost for entry in self.gate._memo.values())
         held += sum(fork.cost for fork in self.gate._forks.values())
         assert self.gate._held == held <= self.gate.octets
-        assert self.gate._watches.keys() <= {*self.gate._memo, *self.gate._forks}
 
     @invariant()
     def every_replay_is_counted_once(self) -> None:
@@ -228,6 +227,23 @@ def test_a_flood_of_names_asked_once_leaves_what_is_asked_again() -> None:
         learn(gate, numbered(b"cold", number))
     assert len(gate) <= 500
     assert all(gate.look(question(name), HERE, 0.0) for name in hot)
+
+
+def test_a_working_set_that_shifts_is_remembered_again() -> None:
+    gate = Gate(entries=100)
+
+    def ask_all(prefix: bytes) -> int:
+        hits = 0
+        for number in range(90):
+            packet = question(numbered(prefix, number))
+            if gate.look(packet, HERE, 0.0):
+                hits += 1
+            elif gate.admits(packet, ALWAYS):
+                learn(gate, numbered(prefix, number))
+        return hits
+
+    assert max(ask_all(b"old") for _ in range(10)) == 90
+    assert max(ask_all(b"new") for _ in range(10)) == 90
 
 
 def test_octets_are_bounded_too() -> None:
