@@ -1,0 +1,209 @@
+"""One remembered reply, or for a question whose answer depends on who asks, one for each client prefix."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+from pydnsk8s import codes
+from pydnsk8s.keep import Keep, Stamp
+from pydnsk8s.message import Tally
+from pydnsk8s.wire.scan import scan
+
+_TTL = struct.Struct(">I")
+_ADDRESS_DATA = {codes.A: 4, codes.AAAA: 16}
+_FORKS = 1024  # client prefixes remembered for one question
+
+Sender = tuple[str, int] | tuple[str, int, int, int]
+"""A peer as the socket names it."""
+Watch = Callable[[bytes, bytes, Sender], None]
+"""Told of each replay: the packet asked, the packet sent, and to whom."""
+
+
+class _Stamps:
+    """Several stamps as one."""
+
+    __slots__ = ("each",)
+
+    def __init__(self, each: frozenset[Stamp]) -> None:
+        self.each = each
+
+    @property
+    def alive(self) -> bool:
+        return all(stamp.alive for stamp in self.each)
+
+
+_ALIVE = Stamp()
+
+
+class Entry:
+    """One remembered reply."""
+
+    __slots__ = (
+        "aged",
+        "ages",
+        "born",
+        "end",
+        "hits",
+        "other",
+        "question_end",
+        "ring",
+        "stamp",
+        "tail",
+        "tallies",
+        "until",
+        "used",
+        "watch",
+    )
+
+    def __init__(self, tail: bytes, keep: Keep, now: float, tallies: tuple[Tally, ...], question_end: int) -> None:
+        self.tail = tail
+        """The reply without its id."""
+        self.until = now + keep.seconds
+        """Until when ``tail`` is right: the end, or with ageing TTLs the next whole second."""
+        # One or two stamps are the rule; asking them is cheaper than asking all of many.
+        stamps: tuple[Stamp | _Stamps, ...] = (*keep.stamps, _ALIVE, _ALIVE)
+        self.stamp, self.other = stamps[:2] if len(stamps) < 5 else (_Stamps(keep.stamps), _ALIVE)
+        self.question_end = question_end
+        self.ring: tuple[int, int, int] | None = _ring(b"\0\0" + tail) if keep.turns else None
+        """Where the address records stand in the tail and how long each is, if they take turns."""
+        self.tallies = tallies
+        self.watch: Watch | None = None
+        """Who wants to be told of each replay."""
+        self.hits = 0
+        """Replays since the tallies were last told."""
+        self.used = False
+        """Whether there were replays before that."""
+        self.ages = keep.ages
+        if keep.ages:
+            self.born = now
+            self.end = self.until
+            self.until = min(self.end, now + 1)
+            self.aged = 0
+            """Seconds already taken off the TTLs in ``tail``."""
+
+    @property
+    def cost(self) -> int:
+        """Octets it takes, about."""
+        return len(self.tail) * 2 + 400
+
+    def settle(self) -> None:
+        """Tell the tallies of the replays since the last time."""
+        if self.hits:
+            for tally in self.tallies:
+                tally.add(self.hits)
+            self.hits = 0
+            self.used = True
+
+    def good(self, now: float) -> bool:
+        """Whether it may be replayed."""
+        return self.stamp.alive and self.other.alive and (now < self.until or self.renew(now))
+
+    def renew(self, now: float) -> bool:
+        """Lower the TTLs to what they are now; False if the entry has ended."""
+        if not self.ages or now >= self.end:
+            return False
+        age = int(now - self.born)
+        fresh = bytearray(b"\0\0" + self.tail)
+        for at in scan(bytes(fresh)).ttls:
+            _TTL.pack_into(fresh, at, max(_TTL.unpack_from(fresh, at)[0] - (age - self.aged), 0))
+        self.tail = bytes(fresh[2:])
+        self.aged = age
+        self.until = min(self.end, self.born + age + 1)
+        return True
+
+    def turn(self) -> bytes:
+        """The tail with its address records moved on by one."""
+        start, end, width = self.ring or (0, 0, 0)
+        tail = self.tail
+        self.tail = tail[:start] + tail[start + width : end] + tail[start : start + width] + tail[end:]
+        return self.tail
+
+
+class Fork:
+    """One question whose answer depends on who asks: an entry for each client prefix."""
+
+    __slots__ = ("cost", "entries", "known", "prefixes")
+
+    def __init__(self) -> None:
+        self.cost = 0
+        """Octets it takes, about."""
+        self.entries: dict[tuple[int, bytes], Entry] = {}
+        self.prefixes: set[tuple[int, int]] = set()
+        self.known: dict[bytes, Entry] = {}
+        """The entries lately found for whole addresses."""
+
+    def find(self, address: bytes, now: float) -> Entry | None:
+        """A good entry for the address, if there is one."""
+        entry = self.known.get(address)
+        if entry is not None and entry.good(now):
+            return entry
+        for octets, bits in self.prefixes:
+            if octets != len(address):
+                continue
+            # One that has ended must not hide another under a longer or shorter prefix.
+            entry = self.entries.get((bits, _masked(address, bits)))
+            if entry is not None and entry.good(now):
+                if len(self.known) >= _FORKS:
+                    self.known.clear()
+                self.known[address] = entry
+                return entry
+        return None
+
+    def put(self, address: bytes, bits: int, entry: Entry) -> None:
+        if len(self.entries) >= _FORKS:
+            self.settle()
+            self.entries.clear()
+            self.prefixes.clear()
+            self.known.clear()
+            self.cost = 0
+        self.prefixes.add((len(address), bits))
+        key = bits, _masked(address, bits)
+        if (old := self.entries.get(key)) is not None:
+            old.settle()
+            self.cost -= old.cost
+        self.entries[key] = entry
+        self.cost += entry.cost
+
+    @property
+    def asked_again(self) -> bool:
+        return any(entry.hits or entry.used for entry in self.entries.values())
+
+    def settle(self) -> None:
+        for entry in self.entries.values():
+            entry.settle()
+
+
+def _masked(address: bytes, bits: int) -> bytes:
+    size = len(address) * 8
+    return (int.from_bytes(address, "big") >> (size - bits)).to_bytes(len(address), "big")
+
+
+def question_end(packet: bytes) -> int:
+    """Where the question section of a packet ends, an offset in octets."""
+    at = 12
+    while length := packet[at]:
+        at += 1 + length
+    return at + 5
+
+
+def _ring(reply: bytes) -> tuple[int, int, int] | None:
+    """Where in the tail the address records that can trade places stand; None for fewer than two."""
+    at = question_end(reply)
+    first, width, end = 0, 0, 0
+    for _ in range(int.from_bytes(reply[6:8], "big")):
+        # A record that spells its owner out may be pointed at: such stay where they are.
+        pointer = reply[at] >= 0xC0
+        start = at
+        while reply[at] and reply[at] < 0xC0:
+            at += 1 + reply[at]
+        at += 2 if reply[at] else 1
+        type = int.from_bytes(reply[at : at + 2], "big")
+        length = int.from_bytes(reply[at + 8 : at + 10], "big")
+        at += 10 + length
+        turning = pointer and _ADDRESS_DATA.get(type) == length
+        if turning and (not first or (at - start == width and start == end)):
+            first, width, end = first or start, at - start, at
+        elif first:
+            break
+    return (first - 2, end - 2, width) if first and end - first > width else None
