@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pydnsk8s import log
+from pydnsk8s.etcd.command import etcd
 from pydnsk8s.version import VERSION
 
 if TYPE_CHECKING:
@@ -252,3 +253,6 @@ def completion(shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None
     click.echo(kind(main, {}, "pydnsk8s", "_PYDNSK8S_COMPLETE").source())
+
+
+main.add_command(etcd)

@@ -80,7 +80,9 @@ def label(address: Address) -> str:
 
 def _block(written: Block, process: Process | None) -> ServerBlock:
     zones = tuple(dict.fromkeys(zone for key in written.keys for zone in key.zones))
-    return ServerBlock(keys=written.keys, zones=zones, process=process)
+    # Known ahead of all set-up, for it is part of every plugin's metrics.
+    view = next((held.args[0] for held in written.directives if held.name == "view" and held.args), "")
+    return ServerBlock(keys=written.keys, zones=zones, process=process, view=view)
 
 
 def _port(key: Key, default: int) -> int:

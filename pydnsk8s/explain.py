@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 
 from pydnsk8s import codes, names, testing
@@ -11,7 +11,7 @@ from pydnsk8s.configuration import configure
 from pydnsk8s.corefile import Corefile
 from pydnsk8s.gate import packed
 from pydnsk8s.message import Client, Edns, Query, Reply
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock, fail
+from pydnsk8s.plugin import Explainer, Plugin, Rest, ServerBlock, fail
 from pydnsk8s.router import Router
 
 
@@ -24,6 +24,8 @@ class _Step:
         self.passed_on = False
         self.seconds = 0.0
         self.reply: Reply | None = None
+        self.reasons: Sequence[str] = ()
+        """Why it answers as it does, if it can tell."""
 
     async def answer(self, query: Query, rest: Rest) -> Reply:
         """Ask the plugin and remember what it did."""
@@ -33,6 +35,8 @@ class _Step:
             return await rest(query)
 
         self.reached = True
+        if isinstance(self.plugin, Explainer):
+            self.reasons = await self.plugin.explain(query)
         begun = time.perf_counter()
         self.reply = await self.plugin.answer(query, further)
         self.seconds = time.perf_counter() - begun
@@ -106,6 +110,7 @@ def _way(steps: list[_Step]) -> Iterator[str]:
             yield f"  {step.plugin.name:<14} asked the rest"
         else:
             yield f"  {step.plugin.name:<14} answered in {step.seconds * 1e6:.0f} µs"
+        yield from (f"    {reason}" for reason in step.reasons)
 
 
 def _flags(reply: Reply) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
 from pydnsk8s import codes, names
-from pydnsk8s.keep import NEVER
+from pydnsk8s.keep import NEVER, Keep
 from pydnsk8s.message import Labels, Query, Record, Reply, Seen
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Rest = Callable[[Query], Awaitable[Reply]]
 """The rest of the chain."""
+Filter = Callable[[Query], tuple[bool, Keep]]
+"""Whether a query may enter a block, and how long and for whom that decision holds."""
 
 
 class Plugin:
@@ -94,6 +96,14 @@ class Transferable(Protocol):
         """
 
 
+@runtime_checkable
+class Explainer(Protocol):
+    """A plugin that can say why it answers as it does, for ``pydnsk8s explain``."""
+
+    async def explain(self, query: Query) -> Sequence[str]:
+        """The reasons in lines, none for a query it would not answer; it may first wait a little to know them."""
+
+
 @dataclass(slots=True)
 class Timeouts:
     """Limits of stream connections, in seconds, as CoreDNS's ``timeouts`` names them."""
@@ -154,7 +164,7 @@ class ServerBlock:
     any_class: bool = False
     """Whether classes other than IN reach the chain."""
     view: str = ""
-    filters: list[Callable[[Query], bool]] = field(default_factory=list)
+    filters: list[Filter] = field(default_factory=list)
     """All must agree before a query enters the block."""
     traffic: Callable[[str, bytes], Traffic] | None = None
     """Set by ``prometheus``: the counters for one of our addresses and a zone."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pydnsk8s import codes, metrics, names
-from pydnsk8s.keep import NEVER
+from pydnsk8s.keep import ALWAYS, NEVER, Keep
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import Labeller, ServerBlock
 from pydnsk8s.wire import FormError
@@ -57,21 +57,29 @@ class Router:
 
     def find(self, query: Query) -> Site | None:
         """The site for a query: that of the longest zone whose block's filters let it in."""
+        return self._find(query)[0]
+
+    def _find(self, query: Query) -> tuple[Site | None, Keep]:
+        """The site, and how long and for whom it is this one: as long as every filter asked decides as it did."""
         name, at = query.name, 0
         child: Site | None = None
+        keep = ALWAYS
         while True:
             for site in self._sites.get(name[at:], ()):
-                if (site.labellers or site.block.filters) and not _enters(query, site):
-                    continue
+                if site.labellers or site.block.filters:
+                    enters, why = _enters(query, site)
+                    keep &= why
+                    if not enters:
+                        continue
                 # RFC 4035 section 3.1.4.1: the DS record lives in the parent zone. The nearest zone
                 # above answers; only where we have none does the child say that it has no such record.
                 if query.type == codes.DS and not at and len(name) > 1:
                     child = child or site
                     break
-                return site
+                return site, keep
             length = name[at]
             if not length:
-                return child
+                return child, keep
             at += 1 + length
 
     async def answer(self, query: Query) -> tuple[Reply, Site | None]:
@@ -82,9 +90,9 @@ class Router:
             return Reply(codes.BADVERS, authoritative=False, keep=NEVER), None
         if query.klass != codes.IN and not self._any_class:
             return Reply(codes.REFUSED, authoritative=False, keep=NEVER), None
-        site = self.find(query)
+        site, keep = self._find(query)
         if site is None:
-            return Reply(codes.REFUSED, authoritative=False, keep=NEVER), None
+            return Reply(codes.REFUSED, authoritative=False, keep=NEVER & keep), None
         query.zone = site.zone
         try:
             assert site.block.chain is not None
@@ -96,10 +104,8 @@ class Router:
             return _failed(query, error, site.block), site
         if reply.more is not None:
             reply = reply.with_(more=_watched(reply.more, query, site.block))
-        if site.block.filters:
-            # Another client, or another time, may belong to another block.
-            reply = reply.under(NEVER)
-        return reply, site
+        # Another client, or another time, may belong to another block.
+        return (reply if keep is ALWAYS else reply.under(keep)), site
 
     async def ask(self, query: Query) -> Reply:
         """Answer a question that comes from one of the plugins, as ``Query.lookup`` asks it."""
@@ -109,11 +115,22 @@ class Router:
         return reply
 
 
-def _enters(query: Query, site: Site) -> bool:
+def _enters(query: Query, site: Site) -> tuple[bool, Keep]:
+    """Whether the block's filters let the query in, and how long and for whom they say so."""
+    before = query.labels
     if site.labellers and any(names.is_under(query.name, zone) for zone in site.block.labelled):
+        # A dictionary of its own: the labels are no business of the next block, nor of the query this is a lookup for.
+        query.labels = {}
         for labeller in site.labellers:
             query.labels.update(labeller.labels(query))
-    return all(accepts(query) for accepts in site.block.filters)
+    keep = ALWAYS
+    for accepts in site.block.filters:
+        accepted, why = accepts(query)
+        keep &= why
+        if not accepted:
+            query.labels = before
+            return False, keep
+    return True, keep
 
 
 def _watched(more: Iterator[Reply], query: Query, block: ServerBlock) -> Iterator[Reply]:

@@ -83,7 +83,9 @@ def asked(options: Iterable[tuple[int, bytes]]) -> Subnet | None:
 
 def of(query: Query) -> Subnet | None:
     """The client subnet of a query that came over the wire, which is known to be well formed."""
-    return asked(query.edns.options) if query.edns is not None and query.edns.options else None
+    edns = query.edns
+    # What options mean in other versions of EDNS nobody knows.
+    return asked(edns.options) if edns is not None and edns.options and not edns.version else None
 
 
 def leading(address: bytes, bits: int) -> bytes:
@@ -105,7 +107,7 @@ class Networks:
         }
 
     def find(self, address: bytes) -> tuple[bool, int]:
-        """Whether the address is in one of them, and how many leading bits an address must share for the same result."""
+        """Whether the address is in one of them, and how many of its leading bits decide that."""
         starts, ends = self._spans[len(address)]
         width = len(address) * 8
         number = int.from_bytes(address, "big")
@@ -189,4 +191,6 @@ def asker(query: Query, believed: Networks | None) -> Asker:
         return Asker(subnet.address, named=True)
     is_believed, bits = believed.find(query.client.address)
     chosen = sharing(query.client.address, bits)
-    return Asker(subnet.address, named=True, chosen=chosen) if is_believed else Asker(query.client.address, chosen=chosen)
+    return (
+        Asker(subnet.address, named=True, chosen=chosen) if is_believed else Asker(query.client.address, chosen=chosen)
+    )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydnsk8s import codes, names, testing
 from pydnsk8s.configuration import configure
 from pydnsk8s.corefile import parse
-from pydnsk8s.keep import ALWAYS
+from pydnsk8s.keep import ALWAYS, Keep, Stamp
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import Plugin, Rest
 from pydnsk8s.router import Router
@@ -113,7 +113,7 @@ async def test_lookups_that_go_round_end() -> None:
     assert 1 < circular.asked < 50
 
 
-async def test_what_a_filter_let_in_is_kept_for_nobody() -> None:
+async def test_what_a_filter_let_in_is_kept_as_long_as_its_verdict_holds() -> None:
     class Constant(Plugin):
         name = "constant"
 
@@ -126,9 +126,12 @@ async def test_what_a_filter_let_in_is_kept_for_nobody() -> None:
     served = next(iter(configuration.routers.values()))
     reply, _ = await served.answer(query("example.org"))
     assert reply.keep.alive
-    block.filters.append(lambda query: query.rd)
+    verdict = Stamp()
+    block.filters.append(lambda query: (query.rd, Keep.while_(verdict)))
     reply, _ = await served.answer(query("example.org"))
-    assert not reply.keep.alive
+    before = reply.keep.alive
+    verdict.retire()
+    assert (before, reply.keep.alive) == (True, False)
     turned_away = query("example.org").with_(flags=0)
     assert (await served.answer(turned_away))[0].rcode == codes.REFUSED
 

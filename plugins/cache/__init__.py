@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import math
-import struct
 from functools import partial
 from typing import Self
 
 from pydnsk8s import clock, codes, log, metrics, names
 from pydnsk8s.corefile import Directive
-from pydnsk8s.keep import NEVER, Keep
+from pydnsk8s.keep import Keep
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import Plugin, Rest, ServerBlock
 from pydnsk8s.wire import FormError, aged
 
 from .policy import Policy, read
+from .scopes import Scopes, key_of
 from .shelf import Entry, Shelf
 from .terms import Terms, judge
 
-_KEY = struct.Struct(">HHB")
 # HINFO is what `loop` sends itself: every one must reach it. From 249 on stand the types of
 # transactions, transfers and other questions without a lasting answer (RFC 6895 section 3.1).
 _PASSED = frozenset((codes.HINFO, codes.OPT, *range(249, codes.ANY)))
@@ -87,7 +86,8 @@ class Cache(Plugin):
         self.success = Shelf("success", policy.success.capacity, labels, self._requests)
         self.denial = Shelf("denial", policy.denial.capacity, labels, self._requests)
         self._flights: dict[bytes, Flight | None] = {}
-        self._refreshes: dict[bytes, asyncio.Task[Reply]] = {}
+        self._refreshes: dict[Entry, asyncio.Task[Reply]] = {}
+        self._scopes = Scopes()
 
     @classmethod
     def setup(cls, directive: Directive, block: ServerBlock) -> Self:
@@ -95,7 +95,7 @@ class Cache(Plugin):
 
     def inherit(self, old: Self) -> bool:
         """Go on with what the old one has kept."""
-        self.success, self.denial = old.success, old.denial
+        self.success, self.denial, self._scopes = old.success, old.denial, old._scopes
         return False  # the old one may be fetching
 
     async def stop(self) -> None:
@@ -107,15 +107,15 @@ class Cache(Plugin):
     async def answer(self, query: Query, rest: Rest) -> Reply:
         if not self._concerns(query):
             return await rest(query)
-        key = _key(query)
+        key = key_of(query)
         for _ in range(_TURNS):
-            if self._holds(key) and (entry := self._find(key)) is not None:
+            if (entry := self._find(key, query)) is not None:
                 return await self._serve(entry, key, query, rest)
             # A lookup on behalf of a query in flight must not wait: CNAMEs in a circle would wait for each other.
             if query.depth or key not in self._flights:
                 break
             reply = await self._join(key)
-            if reply is not None and self._find(key) is None:
+            if reply is not None and self._find(key, query) is None:
                 if not _is_for_all(reply):
                     break
                 return self._count_miss(reply)
@@ -131,13 +131,6 @@ class Cache(Plugin):
     def _concerns(self, query: Query) -> bool:
         if query.opcode != codes.OPCODE_QUERY or query.type in _PASSED:
             return False
-        # RFC 7871: the answer is for the network named in the option, and for no other.
-        if (
-            query.edns is not None
-            and query.edns.options
-            and any(code == codes.OPTION_SUBNET for code, _ in query.edns.options)
-        ):
-            return False
         zones = self.policy.zones
         return not zones or names.closest(query.name, zones) is not None
 
@@ -151,8 +144,20 @@ class Cache(Plugin):
     def _holds(self, key: bytes) -> bool:
         return key in self.success or key in self.denial
 
-    def _find(self, key: bytes) -> Entry | None:
-        """What is kept under the key: what is fresh, else what may be served stale."""
+    def _find(self, key: bytes, query: Query) -> Entry | None:
+        """What is kept for a query: what is fresh, else what may be served stale."""
+        entry = self._find_at(key) if self._holds(key) else None
+        if query.edns is None or not query.edns.options or (entry is not None and entry.fresh(clock.now())):
+            return entry
+        for place in self._scopes.around(query):
+            if (other := self._find_at(place)) is not None:
+                if other.fresh(clock.now()):
+                    return other
+                entry = entry or other
+        return entry
+
+    def _find_at(self, key: bytes) -> Entry | None:
+        """What is kept under a key."""
         now = clock.now()
         denied = self.denial.get(key, now)
         known = self.success.get(key, now)
@@ -182,7 +187,7 @@ class Cache(Plugin):
             # In its last part every query must come here, for one of them is to fetch it anew.
             seconds = max(seconds - math.ceil(prefetch.share * (entry.end - entry.born)), 0)
         kept = entry.reply.keep
-        return Keep(seconds, stamps=kept.stamps, ages=not self.policy.keep_ttl, turns=kept.turns)
+        return Keep(seconds, stamps=kept.stamps, scope=kept.scope, ages=not self.policy.keep_ttl, turns=kept.turns)
 
     async def _serve_stale(self, entry: Entry, key: bytes, query: Query, rest: Rest) -> Reply:
         stale = self.policy.stale
@@ -193,7 +198,7 @@ class Cache(Plugin):
             if (reply := _truth(task)) is not None:
                 return reply if _is_for_all(reply) else await rest(query)
         left = min(entry.retry, entry.last) - clock.now()
-        keep = Keep(left, stamps=entry.reply.keep.stamps) if left > 0 else NEVER
+        keep = Keep(max(left, 0), stamps=entry.reply.keep.stamps, scope=entry.reply.keep.scope)
         extended = _STALE_DENIAL if entry.reply.rcode == codes.NXDOMAIN else _STALE
         return aged(entry.reply, 0, stale.ttl).with_(
             keep=keep, tallies=(entry, self._served_stale), options=((codes.OPTION_ERROR, extended),)
@@ -201,14 +206,14 @@ class Cache(Plugin):
 
     def _refresh(self, entry: Entry, key: bytes, query: Query, rest: Rest) -> asyncio.Task[Reply] | None:
         """Fetch an entry anew in the background; None if too many are being fetched."""
-        task = self._refreshes.get(key)
+        task = self._refreshes.get(entry)
         if task is None and len(self._refreshes) < _REFRESHES:
-            task = self._refreshes[key] = asyncio.create_task(self._fetch(key, query, rest, misses=0))
-            task.add_done_callback(partial(self._refreshed, key, query, entry))
+            task = self._refreshes[entry] = asyncio.create_task(self._fetch(key, query, rest, misses=0))
+            task.add_done_callback(partial(self._refreshed, query, entry))
         return task
 
-    def _refreshed(self, key: bytes, query: Query, entry: Entry, task: asyncio.Task[Reply]) -> None:
-        del self._refreshes[key]
+    def _refreshed(self, query: Query, entry: Entry, task: asyncio.Task[Reply]) -> None:
+        del self._refreshes[entry]
         if task.cancelled():
             return
         if (error := task.exception()) is not None:
@@ -228,13 +233,14 @@ class Cache(Plugin):
         try:
             # RFC 6840 section 5.7: with AD we learn whether the data are authentic, for those who want to know.
             reply = await rest(query.with_(flags=query.flags | codes.AD))
-            landed = reply if reply.keep.live and not self._holds(key) else self._keep(key, query, reply, misses)
+            place = self._scopes.place(key, query, reply)
+            landed = reply if reply.keep.live and not self._holds(place) else self._keep(place, query, reply, misses)
             return landed
         finally:
             if leads and (flight := self._flights.pop(key)) is not None:
                 flight.land(landed)
 
-    def _keep(self, key: bytes, query: Query, reply: Reply, misses: int) -> Reply:
+    def _keep(self, place: bytes, query: Query, reply: Reply, misses: int) -> Reply:
         """Keep the reply if it may be kept; the reply as it is to be served."""
         terms = None
         if _is_for_all(reply) and not reply.keep.live:
@@ -243,17 +249,17 @@ class Cache(Plugin):
             except FormError:
                 self._drops.add()
                 raise
+        if terms is not None and terms.sort == "failure" and self._find(place, query) is not None:
+            return reply  # RFC 8767 section 4: a failure does not refresh what we have
         if terms is not None:
-            return self._store(key, terms, reply, misses)
+            return self._store(place, terms, reply, misses)
         if reply.rcode in _TRUTHS and not reply.truncated:
             # What is kept is older than this, which cannot take its place.
-            self.success.remove(key)
-            self.denial.remove(key)
+            self.success.remove(place)
+            self.denial.remove(place)
         return reply
 
-    def _store(self, key: bytes, terms: Terms, reply: Reply, misses: int) -> Reply:
-        if terms.sort == "failure" and self._find(key) is not None:
-            return reply  # RFC 8767 section 4: a failure does not refresh what we have
+    def _store(self, place: bytes, terms: Terms, reply: Reply, misses: int) -> Reply:
         stale = self.policy.stale
         shelf = self.success if terms.sort == "success" else self.denial
         reply = terms.apply(reply)
@@ -267,21 +273,14 @@ class Cache(Plugin):
         if self.policy.prefetch is not None:
             entry.gap = self.policy.prefetch.gap
         if terms.sort == "success":
-            self.denial.remove(key)
+            self.denial.remove(place)
         elif stale is None or not stale.prefer_positive:
-            self.success.remove(key)
-        if not shelf.put(key, entry):
+            self.success.remove(place)
+        if not shelf.put(place, entry):
             return reply
         for tally in reply.tallies:
             tally.add(1)  # later servings are ours, not those of who answered
         return reply.with_(keep=self._lease(entry, entry.born), tallies=(entry,))
-
-
-def _key(query: Query) -> bytes:
-    # The name ends itself and the rest has a fixed length, so no two questions have one key. RD is part of it
-    # because a referral, the answer to a question without RD, is no answer to one with it.
-    flags = query.flags & (codes.RD | codes.CD)
-    return query.name + _KEY.pack(query.type, query.klass, flags >> 3 | query.do)
 
 
 def _is_for_all(reply: Reply) -> bool:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self
 
-from pydnsk8s import clock, codes, log, metrics, names, wire
+from pydnsk8s import clock, codes, log, metrics, names, subnet, wire
 from pydnsk8s.corefile import Directive
-from pydnsk8s.keep import NEVER
+from pydnsk8s.keep import Keep
 from pydnsk8s.message import Edns, Query, Reply
 from pydnsk8s.plugin import Plugin, Rest, ServerBlock, StartError
 from pydnsk8s.plugins.forward import policy
@@ -118,11 +118,15 @@ class Forward(Plugin):
             return _no_answer(codes.REFUSED, f"{most} queries are waiting for an upstream already (max_concurrent)")
         self._waiting += 1
         try:
-            reply = await self._ask(query)
+            asked = _without_subnet(query) if self.rules.strips else query
+            reply = await self._ask(asked)
+            if reply.rcode == codes.REFUSED and (told := subnet.of(asked)) is not None and told.bits:
+                # RFC 7871 section 7.3: perhaps it is the client subnet that is refused.
+                reply = (await self._ask(_without_subnet(query))).under(Keep(0, scope=told.bits))
         finally:
             self._waiting -= 1
         if self._hands_on(reply) and any(follower.takes(query.name) for follower in self._followers):
-            return (await rest(query)).under(NEVER)
+            return (await rest(query)).under(reply.keep)
         return reply
 
     def _hands_on(self, reply: Reply) -> bool:
@@ -133,6 +137,7 @@ class Forward(Plugin):
     async def _ask(self, query: Query) -> Reply:
         """Try one upstream after the other until one has a good answer."""
         message = _message(query, self._block.limit)
+        named = subnet.of(query)
         timeout = self.rules.terms.read_timeout
         stream = query.client.transport != "udp" and not self.rules.prefer_udp
         now = clock.now()
@@ -151,6 +156,8 @@ class Forward(Plugin):
                         packet = await upstream.ask(message, min(timeout, end - now), stream=True)
                     # Nothing but a header that reports an error is what servers send that could not read a question.
                     reply = wire.forwarded(packet) if len(packet) > 12 else _no_answer(packet[3] & 15)
+                    if named is not None:
+                        reply = _scoped(reply, named)
                 except Unanswered as error:
                     upstream.health.doubt()
                     failure = f"{upstream}: {error}"
@@ -192,6 +199,30 @@ def _message(query: Query, limit: int) -> Message:
         options = edns.options and tuple(option for option in edns.options if option[0] not in _HOP_BY_HOP)
         edns = Edns(max(512, min(edns.size, limit)), edns.do, 0, options)
     return Message.ask(query.question, query.type, klass=query.klass, flags=query.flags & _FLAGS, edns=edns)
+
+
+def _without_subnet(query: Query) -> Query:
+    """The same query, saying nothing of the network of whoever asks."""
+    if (edns := query.edns) is None or not edns.options:
+        return query
+    options = tuple(option for option in edns.options if option[0] != codes.OPTION_SUBNET)
+    return query.with_(edns=edns._replace(options=options))
+
+
+def _scoped(reply: Reply, asked: subnet.Subnet) -> Reply:
+    """The reply with how much of the client subnet it depends on; FormError if it is about another one."""
+    told = [data for code, data in reply.options if code == codes.OPTION_SUBNET]
+    if not told:
+        # RFC 7871 section 7.3: the same as a scope of 0.
+        return reply
+    try:
+        found = subnet.read(told[0])
+    except ValueError as error:
+        raise wire.FormError(str(error)) from None
+    # RFC 7871 section 7.3: such a reply must be dropped, for it may be forged.
+    if asked.family and found[:3] != asked[:3]:
+        raise wire.FormError("its client subnet is not the one asked about")
+    return reply.with_(keep=Keep(0, scope=found.scope))
 
 
 def _no_answer(rcode: int, error: str = "") -> Reply:

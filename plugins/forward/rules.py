@@ -33,6 +33,7 @@ _USAGE = {
     "policy": "policy random|round_robin|sequential",
     "health_check": "health_check DURATION [no_rec] [domain NAME]",
     "max_concurrent": "max_concurrent NUMBER",
+    "ecs": "ecs pass|strip",
     "next": "next RCODE...",
     "next_on_nodata": "next_on_nodata",
     "failover": "failover RCODE...",
@@ -51,6 +52,8 @@ class Rules:
     terms: Terms = field(default_factory=Terms)
     excepted: tuple[bytes, ...] = ()
     prefer_udp: bool = False
+    strips: bool = False
+    """Whether client subnets (RFC 7871) stay here."""
     policy: str = "random"
     attempts: int | None = None
     """How often a query is sent at most; 0 for any number, None for twice to each upstream."""
@@ -100,6 +103,8 @@ def _read_sending(option: Option, rules: Rules, block: ServerBlock) -> bool:
             rules.terms = replace(rules.terms, max_idle=option.number(number, 0, _MANY))
         case ["read_timeout", duration]:
             rules.terms = replace(rules.terms, read_timeout=option.duration(duration, low=0.001))
+        case ["ecs", handling]:
+            rules.strips = option.switch(handling, "pass", "strip") == "strip"
         case ["doh_method", method]:
             rules.terms = replace(rules.terms, post=option.switch(method, "POST", "GET", fold=True) == "POST")
         case ["tls", *files] if len(files) <= 3:

@@ -41,7 +41,7 @@ class Kubernetes(Plugin):
 
     def __init__(self, options: Options, block: ServerBlock) -> None:
         self.options = options
-        self.index = Index(options.kinds)
+        self.index = Index(options.kinds, namespaces=options.namespaces)
         self._block = block
         self._reverse = frozenset(zone for zone in options.zones if is_reverse(zone))
         self._source: Source | None = None
@@ -286,4 +286,10 @@ def _open(options: Options) -> Source:
         access = Access.endpoint(options.endpoint, *(str(file) if file else None for file in options.certificates))
     else:
         access = Access.in_cluster()
-    return Api(access, options.kinds, labels=options.labels, namespace_labels=options.namespace_labels)
+    return Api(
+        access,
+        options.kinds,
+        namespaces=options.namespaces,
+        labels=options.labels,
+        namespace_labels=options.namespace_labels,
+    )

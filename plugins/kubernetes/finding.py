@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pydnsk8s.kube.index import Index
 from pydnsk8s.kube.objects import Endpoint, EndpointSlice, Port, Service, ServiceImport
-from pydnsk8s.plugins.kubernetes.name import Asked, bare
+from pydnsk8s.plugins.kubernetes.name import ANY, Asked, bare
 from pydnsk8s.plugins.kubernetes.options import Options
 
 
@@ -83,7 +83,7 @@ def _of_service(addresses: tuple[bytes, ...], ports: tuple[Port, ...], asked: As
 
 def _fitting(ports: tuple[Port, ...], asked: Asked) -> tuple[Port, ...]:
     """The ports of the name and protocol asked for."""
-    return tuple(port for port in ports if asked.port in ("*", port.name) and asked.protocol in ("*", port.protocol))
+    return tuple(port for port in ports if asked.port in (ANY, port.name) and asked.protocol in (ANY, port.protocol))
 
 
 def _among_endpoints(index: Index, options: Options, service: Service, asked: Asked) -> Found | None:
@@ -128,7 +128,7 @@ def _ports(service: Service | ServiceImport, spots: Iterable[Spot]) -> Iterable[
 
 def _branch(ports: Iterable[Port], label: str) -> Found | None:
     """The name between a service and its ports of one protocol."""
-    return _BRANCH if any(bare(label) in ("*", port.protocol) for port in ports) else None
+    return _BRANCH if any(bare(label) in (ANY, port.protocol) for port in ports) else None
 
 
 def _imported(index: Index, options: Options, asked: Asked) -> Found | None:

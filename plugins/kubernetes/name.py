@@ -39,7 +39,7 @@ class Asked(NamedTuple):
     endpoint: str = ""
     cluster: str = ""
     port: str = ""
-    """A port's name; ``*`` for a bare underscore, which takes any."""
+    """A port's name; ANY for a bare underscore."""
     protocol: str = ""
     topology: str = ""
     """The topology zone of a ``_zone`` name."""
@@ -103,9 +103,13 @@ def _of_service(left: tuple[str, ...], service: Asked, *, multicluster: bool, zo
     return NOTHING
 
 
+ANY = "*" * 64
+"""What a bare underscore stands for; no label is so long, so nobody can ask for it otherwise."""
+
+
 def bare(label: str) -> str:
     """A port's or protocol's name; the underscore is optional and alone takes any (as CoreDNS does)."""
-    return label.removeprefix("_") or "*"
+    return label.removeprefix("_") or ANY
 
 
 def pod_address(label: str) -> bytes | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 
 from pydnsk8s import names
@@ -19,7 +18,7 @@ def name_servers(index: Index, options: Options, zone: bytes, block: ServerBlock
     """Each name server's name with its address records: our services, or ``ns.dns`` with our own addresses."""
     # The names must have addresses: those of reverse zones and of cluster sets are in a zone of this cluster.
     home = options.primary if is_reverse(zone) or zone in options.multicluster else zone
-    ours = _own_addresses(block)
+    ours = interfaces.reachable(block.hosts)
     found: dict[bytes, dict[bytes, Record]] = {}
     for packed in ours if home not in options.multicluster else ():
         for name, held in _services_of(packed, index, options, home):
@@ -45,12 +44,3 @@ def _services_of(
         whole = below(zone, *labels)
         if whole is not None:
             yield whole, held
-
-
-def _own_addresses(block: ServerBlock) -> list[bytes]:
-    """Where we can be reached: the addresses bound, or all that are not for this machine only."""
-    bound = [ipaddress.ip_address(host.partition("%")[0]) for host in block.hosts]
-    if bound and not any(each.is_unspecified for each in bound):
-        return [each.packed for each in bound]
-    held = (ipaddress.ip_address(text.partition("%")[0]) for texts in interfaces.addresses().values() for text in texts)
-    return [each.packed for each in held if not (each.is_loopback or each.is_link_local)]

@@ -30,19 +30,21 @@ def zone_records(index: Index, options: Options, zone: bytes, block: ServerBlock
 
 
 def _of_service(index: Index, options: Options, zone: bytes, service: Service | ServiceImport) -> Iterator[Record]:
-    asked = Asked(Part.SERVICE, service.namespace, service.name)
-    found = find(index, options, asked, multicluster=zone in options.multicluster)
+    asked, multicluster = Asked(Part.SERVICE, service.namespace, service.name), zone in options.multicluster
+    found = find(index, options, asked, multicluster=multicluster)
     name = records.below(zone, service.name, service.namespace, "svc")
     if found is None or name is None:
         return
     if not found.alias:
         yield from service_records(name, found.spots, options)
+        # An imported endpoint has no name without its cluster's.
+        yield from endpoint_records(name, [spot for spot in found.spots if spot.cluster or not multicluster], options)
     elif (target := names.parse(found.alias)) != name:
         yield Record(name, codes.CNAME, options.ttl, target)
 
 
 def service_records(name: bytes, spots: Sequence[Spot], options: Options) -> Iterator[Record]:
-    """Everything under the name of a service: its addresses, its ports and, if it is headless, its endpoints."""
+    """The addresses of a service, and its ports."""
     for type in (codes.A, codes.AAAA):
         yield from records.addresses(Query(name, type), spots, options.ttl)
     yield from records.services(Query(name, codes.SRV), spots, name, options)[0]
@@ -50,7 +52,6 @@ def service_records(name: bytes, spots: Sequence[Spot], options: Options) -> Ite
         at = records.below(name, f"_{port}", f"_{protocol}") if port else None
         if at is not None:
             yield from records.services(Query(at, codes.SRV), _with_port(spots, port, protocol), name, options)[0]
-    yield from dict.fromkeys(_endpoints(name, spots, options))
 
 
 def _with_port(spots: Sequence[Spot], name: str, protocol: str) -> list[Spot]:
@@ -62,10 +63,13 @@ def _with_port(spots: Sequence[Spot], name: str, protocol: str) -> list[Spot]:
     return [spot for spot in narrowed if spot.ports]
 
 
-def _endpoints(service: bytes, spots: Sequence[Spot], options: Options) -> Iterator[Record]:
+def endpoint_records(service: bytes, spots: Sequence[Spot], options: Options) -> Iterator[Record]:
+    """The addresses of a headless service's endpoints under their own names, each once."""
+    held: dict[Record, None] = {}
     for spot in spots:
         if spot.endpoint is not None:
             label = endpoint_name(spot.endpoint, pod_names=options.pod_names)
             name = records.below(service, *filter(None, (label, spot.cluster)))
             if name is not None:
-                yield records.address(name, spot.address, options.ttl)
+                held[records.address(name, spot.address, options.ttl)] = None
+    yield from held

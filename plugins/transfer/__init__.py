@@ -10,15 +10,15 @@ from typing import NamedTuple, Self
 from weakref import WeakSet
 
 from pydnsk8s import codes, log, names
-from pydnsk8s.corefile import CorefileError, Directive, Option
+from pydnsk8s.corefile import Directive, Option
 from pydnsk8s.message import Client, Query, Record, Reply
 from pydnsk8s.plugin import Plugin, Rest, ServerBlock, Transferable
 from pydnsk8s.upstream.address import Address, parse
 
-from .notify import notify
+from .notify import tell
 
 _STREAMS = frozenset(("tcp", "tls", "quic"))
-_OCTETS = 32_768  # of records in one message, before names are compressed; the pointers of longer ones would not reach
+_OCTETS = 32_768  # of one message's records before compression, which then reaches back over all of it: 16 KiB
 _MOST = 16  # transfers under way at once; each holds the zone as it was when it began
 _LOG = log.plugin("transfer")
 
@@ -63,16 +63,16 @@ class Transfer(Plugin):
 
     @classmethod
     def setup(cls, directive: Directive, block: ServerBlock) -> Self:
-        self = block.find(cls) or cls(block)
-        block.notify = self.notify
-        given = Terms()
-        sources: dict[socket.AddressFamily, str] = {}
+        transfer = block.find(cls) or cls(block)
+        block.notify = transfer.notify
+        anyone = False
         addresses: list[Address] = []
+        sources: dict[socket.AddressFamily, str] = {}
         for option in directive.options:
             match option.words:
                 case ["to", _, *_]:
                     addresses += [_address(option, word) for word in option.args if word != "*"]
-                    given.anyone = given.anyone or "*" in option.args
+                    anyone = anyone or "*" in option.args
                 case ["source", address]:
                     family = socket.AF_INET if len(option.address(address)) == 4 else socket.AF_INET6
                     sources[family] = address
@@ -80,13 +80,13 @@ class Transfer(Plugin):
                     raise option.arguments("to *|IP[:PORT]..." if option.name == "to" else "source IP")
                 case _:
                     raise option.unknown("to", "source")
-        if not (addresses or given.anyone):
+        if not (addresses or anyone):
             raise directive.error("transfer: to whom is missing", hint="as in: to 192.0.2.53, or: to * for anyone")
         for zone in directive.zones(directive.args) or block.zones:
-            terms = self.terms.setdefault(zone, Terms())
-            terms.anyone = terms.anyone or given.anyone
+            terms = transfer.terms.setdefault(zone, Terms())
+            terms.anyone = terms.anyone or anyone
             terms.secondaries += [Secondary(each, sources.get(each.family, "")) for each in addresses]
-        return self
+        return transfer
 
     async def start(self) -> None:
         # They stand behind us in the chain and were set up later.
@@ -157,7 +157,7 @@ class Transfer(Plugin):
             key = zone, secondary.address
             if (earlier := self._notifying.pop(key, None)) is not None:
                 earlier.cancel()
-            task = asyncio.get_running_loop().create_task(notify(zone, *secondary))
+            task = asyncio.get_running_loop().create_task(tell(zone, *secondary))
             self._notifying[key] = task
             task.add_done_callback(partial(self._forget, key))
 
@@ -172,12 +172,8 @@ def _address(option: Option, word: str) -> Address:
     except ValueError as error:
         raise option.error(f"to: {error}", word) from None
     if not isinstance(address, Address) or address.scheme != "dns":
-        raise _no_address(option, word)
+        raise option.error(f"to: expected * or an IP address with or without a port, found {word!r}", word)
     return address
-
-
-def _no_address(option: Option, word: str) -> CorefileError:
-    return option.error(f"to: expected * or an IP address with or without a port, found {word!r}", word)
 
 
 def _serial(soa: Record) -> int:

@@ -15,7 +15,7 @@ _FLAGS = codes.OPCODE_NOTIFY << 11 | codes.AA  # RFC 1996 section 4.6: AA is set
 _LOG = log.plugin("transfer")
 
 
-async def notify(zone: bytes, address: Address, source: str) -> None:
+async def tell(zone: bytes, address: Address, source: str) -> None:
     """Send NOTIFY over UDP until the secondary replies, a few times at most; log if it does not."""
     packet = query(zone, codes.SOA, id=int.from_bytes(os.urandom(2), "big"), flags=_FLAGS)
     try:
@@ -23,7 +23,7 @@ async def notify(zone: bytes, address: Address, source: str) -> None:
             if source:
                 opened.bind((source, 0))
             opened.connect(address.socket_address())
-            rcode = await _tell(opened, packet)
+            rcode = await _ask(opened, packet)
     except OSError as error:
         _LOG.warning("could not notify %s of %s: %s", address, names.text(zone), error.strerror or error)
         return
@@ -33,7 +33,7 @@ async def notify(zone: bytes, address: Address, source: str) -> None:
         _LOG.warning("could not notify %s of %s: %s", address, names.text(zone), codes.rcode_name(rcode))
 
 
-async def _tell(opened: socket.socket, packet: bytes) -> int | None:
+async def _ask(opened: socket.socket, packet: bytes) -> int | None:
     """The code of the secondary's reply; None if there is none."""
     loop = asyncio.get_running_loop()
     for wait in _WAITS:

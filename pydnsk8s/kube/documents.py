@@ -11,7 +11,7 @@ import yaml
 from msgspec import Raw, Struct, field
 
 from pydnsk8s.kube.decode import Document, as_shape
-from pydnsk8s.kube.objects import EndpointSlice, Kind, Namespace, Pod, Service, ServiceImport
+from pydnsk8s.kube.objects import DNSEndpoint, EndpointSlice, Kind, Namespace, Pod, Service, ServiceImport
 from pydnsk8s.kube.source import SourceError
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
@@ -23,6 +23,7 @@ _KINDS: dict[tuple[str, str], Kind] = {
     ("", "Pod"): Pod,
     ("discovery.k8s.io", "EndpointSlice"): EndpointSlice,
     ("multicluster.x-k8s.io", "ServiceImport"): ServiceImport,
+    ("externaldns.k8s.io", "DNSEndpoint"): DNSEndpoint,
 }
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """From the threads that read to the event loop, in slices so thin that the answers do not wait for them.
 
-Rule: a thread that hands changes over waits until they are made. So nothing piles up, and a thread that has much to
-say gives the interpreter away after each piece.
+Rule: a thread that has something to hand over waits for the loop, unless the loop has just been through with all there
+was. So nothing piles up, and threads that have much to say give the interpreter away every millisecond.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ Change: TypeAlias = Callable[[], None]
 """A call of the sink, to be made on the event loop's thread."""
 
 _SLICE = 0.002  # seconds of changes between two looks at the sockets
+_AHEAD = 0.001  # seconds that the threads may work on without the loop
 
 
 class Handover:
@@ -26,45 +27,56 @@ class Handover:
         self.turn = threading.Lock()
         """To be held while decoding: two threads at it would keep the loop waiting twice as long."""
         self._loop = asyncio.get_running_loop()
-        self._lock = threading.Lock()
-        self._waiting: deque[tuple[Iterator[Change], threading.Event]] = deque()
+        self._waiting: deque[Iterator[Change]] = deque()
+        self._drained = threading.Condition()
+        self._drained_at = 0.0
         self._called = False
         self._closed = False
 
     def give(self, changes: Iterable[Change]) -> None:
-        """Have the changes made, and wait until they are; once it is closed they are dropped."""
-        made = threading.Event()
-        with self._lock:
+        """Have the changes made soon; once it is closed they are dropped."""
+        with self._drained:
             if self._closed:
                 return
-            self._waiting.append((iter(changes), made))
-            called, self._called = self._called, True
+            self._waiting.append(iter(changes))
+            if not self._called:
+                self._call()
+            if time.monotonic() > self._drained_at + _AHEAD:
+                self._drained.wait_for(lambda: self._closed or not self._waiting)
+
+    def _call(self) -> None:
         try:
-            if not called:
-                self._loop.call_soon_threadsafe(self._make)
+            self._loop.call_soon_threadsafe(self._make)
+            self._called = True
         except RuntimeError:
-            return  # the loop is gone without a word, and with it whoever wanted to know
-        made.wait()
+            self._closed = True  # the loop is gone without a word, and with it whoever wanted to know
 
     def close(self) -> None:
         """Make no more changes, and let go of the threads that wait."""
-        with self._lock:
+        with self._drained:
             self._closed = True
-            while self._waiting:
-                self._waiting.popleft()[1].set()
+            self._waiting.clear()
+            self._drained.notify_all()
 
     def _make(self) -> None:
         end = time.monotonic() + _SLICE
-        while True:
-            with self._lock:
-                if not self._waiting:
-                    self._called = False
-                    return
-                changes, made = self._waiting[0]
+        while (changes := self._next()) is not None:
             for change in changes:
                 change()
                 if time.monotonic() > end:
                     self._loop.call_soon(self._make)
                     return
-            self._waiting.popleft()
-            made.set()
+            self._drop(changes)
+
+    def _next(self) -> Iterator[Change] | None:
+        with self._drained:
+            self._called = bool(self._waiting)
+            return self._waiting[0] if self._waiting else None
+
+    def _drop(self, changes: Iterator[Change]) -> None:
+        with self._drained:
+            if self._waiting and self._waiting[0] is changes:  # else a change has closed us
+                self._waiting.popleft()
+            if not self._waiting:
+                self._drained_at = time.monotonic()
+                self._drained.notify_all()

@@ -15,6 +15,8 @@ from itertools import product
 from operator import attrgetter
 from typing import TypeAlias
 
+from msgspec.structs import replace
+
 from pydnsk8s.keep import Stamp, Stamps
 from pydnsk8s.kube import measures
 from pydnsk8s.kube.objects import (
@@ -28,6 +30,7 @@ from pydnsk8s.kube.objects import (
     Service,
     ServiceImport,
 )
+from pydnsk8s.kube.shelves import Shelves
 
 Key: TypeAlias = tuple[str | bytes, ...]
 """``("service", namespace, name)``, ``("ip", address)``, ``("namespace", name)``, ``("below", network)``, or one
@@ -51,7 +54,7 @@ class Index:
         self._awaited = set(product(kinds, tuple(namespaces) or ("",)))
         self._clock = clock
         self._held: dict[Kind, dict[tuple[str, str], Object]] = {kind: {} for kind in KINDS}
-        self._under: dict[Key, tuple[Object, ...]] = {}
+        self._under: Shelves[Key, tuple[Object, ...]] = Shelves()
         self._below: dict[bytes | str, int] = {}
         self._stamps = Stamps()
         self._copied = False
@@ -134,8 +137,9 @@ class Index:
     def copy(self) -> Index:
         """The index as it is now, to be read at leisure; the next change here has a later ``changed_at``."""
         twin = copy.copy(self)
-        twin._held = {kind: dict(held) for kind, held in self._held.items()}
-        twin._under, twin._below, twin._stamps = dict(self._under), dict(self._below), Stamps()
+        held = {kind: dict(objects) for kind, objects in self._held.items()}
+        own = held, self._under.copy(), dict(self._below), Stamps()
+        twin._held, twin._under, twin._below, twin._stamps = own  # noqa: SLF001 - it is of this class
         self._copied = True
         return twin
 
@@ -144,6 +148,8 @@ class Index:
         held, key = self._held[type(obj)], (obj.namespace, obj.name)
         old = held.get(key)
         if old != obj:
+            if isinstance(obj, EndpointSlice) and isinstance(old, EndpointSlice):
+                obj = _sharing(obj, old)
             held[key] = obj
             self._change(old, obj)
             if triggered and isinstance(obj, EndpointSlice):
@@ -165,7 +171,7 @@ class Index:
         """Note that all objects of the kind have now been put, and the surplus removed."""
         left = {(each, within) for each, within in self._awaited if each != kind or namespace not in ("", within)}
         if self._awaited and not left:
-            self._retire(SYNCED)
+            self._stamps.retire(SYNCED)
         self._awaited = left
 
     def replace(self, kind: Kind, objects: Iterable[Object]) -> None:
@@ -192,12 +198,11 @@ class Index:
 
     def _change(self, old: Object | None, new: Object | None) -> None:
         before, after = dict(_findings(old)), dict(_findings(new))
-        for key in before:
-            self._take_out(key, old)
-        if new is not None:
-            alone = (new,)  # one tuple for all the keys where nothing else is found: most of the index
-            for key in after:
-                self._under[key] = (*self._under[key], new) if key in self._under else alone
+        shown = (new,) if new is not None else ()  # one tuple for all the keys where nothing else is: most of the index
+        for key in after:
+            self._show(key, old, shown)
+        for key in before.keys() - after.keys():
+            self._show(key, old, ())
         if not isinstance(old or new, Pod):
             self._count_below(before.keys() - after.keys(), -1)
             self._count_below(after.keys() - before.keys(), 1)
@@ -211,10 +216,11 @@ class Index:
                     self._stamps.retire(key)
             self._stamps.retire(ZONE)
 
-    def _take_out(self, key: Key, old: Object | None) -> None:
-        others = tuple(obj for obj in self._under[key] if obj is not old)
-        if others:
-            self._under[key] = others
+    def _show(self, key: Key, old: Object | None, shown: tuple[Object, ...]) -> None:
+        """Let something else be found under the key in the place of an object, if that was."""
+        others = tuple([obj for obj in self._under.get(key, ()) if obj is not old])
+        if others or shown:
+            self._under[key] = (*others, *shown) if others else shown
         else:
             del self._under[key]
 
@@ -242,6 +248,12 @@ def _networks(address: bytes) -> list[bytes] | list[str]:
 
 
 _by_name = attrgetter("namespace", "name")
+
+
+def _sharing(new: EndpointSlice, old: EndpointSlice) -> EndpointSlice:
+    """The new slice with the old one's endpoints where they are equal: the keys of the index share their addresses."""
+    known = {endpoint: endpoint for endpoint in old.endpoints}
+    return replace(new, endpoints=tuple([known.get(endpoint, endpoint) for endpoint in new.endpoints]))
 
 
 def _findings(obj: Object | None) -> Iterator[tuple[Key, object]]:

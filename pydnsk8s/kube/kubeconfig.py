@@ -49,7 +49,7 @@ class _NamedCluster(Struct):
 
 class _NamedUser(Struct):
     name: str
-    user: _User | None = None
+    user: _User
 
 
 class _NamedContext(Struct):
@@ -68,6 +68,7 @@ class _Named(Protocol):
     name: str
 
 
+_FILES = frozenset({"certificate-authority", "client-certificate", "client-key", "tokenFile"})
 _N = TypeVar("_N", bound=_Named)
 
 
@@ -90,8 +91,8 @@ def _chosen(file: Path, context: str | None) -> tuple[_Cluster, _User, str]:
         raise AccessError(f"{file}: current-context is missing, and no context was asked for")
     chosen = _find(file, "contexts", content.contexts, name).context
     cluster = _find(file, "clusters", content.clusters, chosen.cluster).cluster
-    user = _find(file, "users", content.users or [], chosen.user).user if chosen.user else None
-    return cluster, user or _User(), name
+    user = _find(file, "users", content.users or [], chosen.user).user if chosen.user else _User()
+    return cluster, user, name
 
 
 def _find(file: Path, field: str, entries: Sequence[_N], name: str) -> _N:
@@ -112,9 +113,8 @@ def _problems(structure: _Cluster | _User, folder: Path) -> Iterator[str]:
                 base64.b64decode(value, validate=True)
             except binascii.Error as error:
                 yield f"{name} is not base64: {error}"
-        elif name.startswith(("certificate-", "client-")) or name == "tokenFile":
-            if not os.access(folder / value, os.R_OK):
-                yield f"{name}: cannot read {folder / value}"
+        elif name in _FILES and not os.access(folder / value, os.R_OK):
+            yield f"{name}: cannot read {folder / value}"
 
 
 def _enter(file: Path, context: str, user: _User) -> Login:
@@ -126,10 +126,15 @@ def _enter(file: Path, context: str, user: _User) -> Login:
     settings = Configuration()
     settings.socket_options = KEEP_ALIVE
     try:
-        load_kube_config(str(file), context, settings, persist_config=False)
+        load_kube_config(  # type: ignore[no-untyped-call]  # kubernetes types its models only
+            str(file), context, settings, persist_config=False
+        )
     except (ConfigException, OSError, ValueError, TypeError, KeyError) as error:
         raise AccessError(f"cannot use {file}: {error}") from None
-    check_certificates(settings.cert_file, settings.key_file, settings.ssl_ca_cert)
+    try:
+        check_certificates(settings.cert_file, settings.key_file, settings.ssl_ca_cert)
+    except AccessError as error:
+        raise AccessError(f"{file}: {error}") from None  # data in the file is a file of another name by now
     if user.exec is not None and not settings.api_key and not settings.cert_file:
         raise AccessError(f"{file}: user of {context}: the command {user.exec.command!r} gave no credentials")
 

@@ -36,7 +36,7 @@ class Manifests:
 
     def __init__(self, paths: Iterable[Path], kinds: Iterable[Kind] = KINDS, every: float = 2.0) -> None:
         self._paths = tuple(paths)
-        self._kinds = frozenset(kinds)
+        self._kinds = tuple(kinds)
         self._every = every
         self._marks: dict[Path, Mark | None] = {}
         self._objects: dict[Path, list[Object]] = {}
@@ -75,15 +75,14 @@ class Manifests:
                 self._give(sink)
 
     def _give(self, sink: Sink) -> None:
-        listed: dict[Kind, list[Object]] = {kind: [] for kind in KINDS}
+        listed: dict[Kind, list[Object]] = {kind: [] for kind in (Namespace, *self._kinds)}
         for path in self._marks:
             for obj in self._objects.get(path, ()):
                 listed[type(obj)].append(obj)
         used = {obj.namespace for objects in listed.values() for obj in objects} - {""}
         listed[Namespace] += [Namespace(name) for name in sorted(used)]
-        for kind in KINDS:
-            if kind in self._kinds:
-                sink.replace(kind, listed[kind])
+        for kind in self._kinds:
+            sink.replace(kind, listed[kind])
 
     def _look(self) -> None:
         self._marks = {path: _mark(path) for path in _files(self._paths)}

@@ -95,8 +95,41 @@ class ServiceImport(Struct, frozen=True, gc=False):
     ports: tuple[Port, ...]
 
 
-Object: TypeAlias = Namespace | Service | EndpointSlice | Pod | ServiceImport
+class Weight(Struct, frozen=True, gc=False):
+    """How much of the traffic an address is to have, together with the others of its group."""
+
+    group: str
+    weight: int
+    address: bytes
+
+
+class RecordSet(Struct, frozen=True, gc=False):
+    """The records of one name and type, as one entry of a DNSEndpoint asks for them, and how to choose among them."""
+
+    name: bytes
+    """In wire form and lower case."""
+    type: int
+    ttl: int | None
+    """In seconds; None if the entry does not say."""
+    data: tuple[bytes, ...]
+    """In wire form, in the order they were written."""
+    strategy: str = ""
+    """In lower case, such as ``roundrobin``, ``failover`` or ``geoip``; empty if the entry does not say."""
+    weights: tuple[Weight, ...] = ()
+
+
+class DNSEndpoint(Struct, frozen=True, gc=False):
+    """Records that somebody wants in the DNS (externaldns.k8s.io)."""
+
+    namespace: str
+    name: str
+    labels: tuple[tuple[str, str], ...]
+    records: tuple[RecordSet, ...]
+
+
+Object: TypeAlias = Namespace | Service | EndpointSlice | Pod | ServiceImport | DNSEndpoint
 Kind: TypeAlias = type[Object]
+"""A kind's ``__name__`` is its name in Kubernetes."""
 
 KINDS: tuple[Kind, ...] = (Namespace, Service, EndpointSlice, Pod, ServiceImport)
-"""Every kind there is; a kind's ``__name__`` is its name in Kubernetes."""
+"""Every kind that says what is in the cluster; a DNSEndpoint speaks of names anywhere."""

@@ -39,12 +39,12 @@ class Outages:
         """
         with self._lock:
             self._reasons[what] = reason
-            self._heard.setdefault(what, heard)
+            self._heard[what] = heard
             if (alike or reason) in self._told:
                 return
             self._told.add(alike or reason)
-            age = self._age()
-        _log.warning("cannot follow %s at %s: %s; what is known of it is %.0f s old", what, self._url, reason, age)
+        silence = time.monotonic() - heard
+        _log.warning("cannot follow %s at %s: %s; not heard of for %.0f s", what, self._url, reason, silence)
 
     def end(self, what: str) -> None:
         """Something is being followed again, or for the first time."""
@@ -57,7 +57,7 @@ class Outages:
                 return
             age, self._oldest = self._oldest, 0.0
             self._told.clear()
-        _log.info("following the cluster at %s again; what was known had become %.0f s old", self._url, age)
+        _log.info("following the cluster at %s again, after %.0f s", self._url, age)
 
     def _age(self) -> float:
         return max((time.monotonic() - heard for heard in self._heard.values()), default=0.0)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
-from pydnsk8s.kube.objects import EndpointSlice, Kind, Namespace, Pod, Service, ServiceImport
+from pydnsk8s.kube.objects import DNSEndpoint, EndpointSlice, Kind, Namespace, Pod, Service, ServiceImport
 
 
 class Resource(NamedTuple):
@@ -31,6 +31,8 @@ RESOURCES: dict[Kind, Resource] = {
     EndpointSlice: Resource("endpointslices", "discovery.k8s.io"),
     Pod: Resource("pods"),
     ServiceImport: Resource("serviceimports", "multicluster.x-k8s.io", ("v1alpha1", "v1beta1"), optional=True),
+    # Not optional: names that are answered for must not be denied while their definition is being replaced.
+    DNSEndpoint: Resource("dnsendpoints", "externaldns.k8s.io", ("v1alpha1",)),
 }
 """Each kind's resource."""
 

@@ -14,7 +14,19 @@ from typing import Protocol
 from msgspec import Struct, field
 
 from pydnsk8s import names
-from pydnsk8s.kube.objects import Endpoint, EndpointSlice, Kind, Namespace, Object, Pod, Port, Service, ServiceImport
+from pydnsk8s.kube.dnsendpoint import DNSEndpointShape
+from pydnsk8s.kube.objects import (
+    DNSEndpoint,
+    Endpoint,
+    EndpointSlice,
+    Kind,
+    Namespace,
+    Object,
+    Pod,
+    Port,
+    Service,
+    ServiceImport,
+)
 
 _LABEL_SERVICE = "kubernetes.io/service-name"
 _LABEL_IMPORT = "multicluster.kubernetes.io/service-name"
@@ -30,24 +42,24 @@ def _fits(text: str) -> bool:
 # because Python 3.12 never lets go of an interned string.
 
 
-@lru_cache(16384)
+@lru_cache(2048)
 def _label(text: str) -> str:
     if not _fits(text):
         raise ValueError(f"{text!r} cannot be a DNS label")
-    return text.lower()
+    return text if text.islower() else text.lower()
 
 
-@lru_cache(4096)
+@lru_cache(1024)
 def _shared(text: str) -> str:
     return text
 
 
-@lru_cache(4096)
+@lru_cache(1024)
 def _shared_ports(ports: tuple[Port, ...]) -> tuple[Port, ...]:
     return ports
 
 
-@lru_cache(4096)
+@lru_cache(1024)
 def _shared_labels(labels: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     return labels
 
@@ -263,5 +275,6 @@ SHAPES: dict[Kind, type[Shape]] = {
     EndpointSlice: _EndpointSlice,
     Pod: _Pod,
     ServiceImport: _ServiceImport,
+    DNSEndpoint: DNSEndpointShape,
 }
 """The shape of each kind."""

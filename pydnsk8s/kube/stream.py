@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 from msgspec import Raw, Struct, field
 from urllib3.response import BaseHTTPResponse
 
-from pydnsk8s.kube.decode import Document, as_shape
+from pydnsk8s.kube.decode import as_shape
 
 _CHUNK = 1 << 16  # octets; decoding them takes about a millisecond
 _MAX_LINE = 8 << 20  # octets of one event; etcd keeps no object over 1.5 MB
@@ -70,40 +70,45 @@ def body(response: BaseHTTPResponse) -> bytes:
     return b"".join(chunks)
 
 
-def page(document: bytes) -> tuple[ListMeta, Iterable[Document]]:
-    """A list's metadata and objects; msgspec.DecodeError if it is no list."""
-    if len(document) <= _LARGE:
-        whole = as_shape(document, _Page)
-        return whole.metadata, whole.items or ()
-    # The server did not heed the limit, or the objects are huge.
-    try:
-        meta, spans = _spans(document.decode("latin-1"))  # so that the places in the text are those in the octets
-    except (ValueError, IndexError, RecursionError) as error:
-        raise msgspec.DecodeError(f"not a list: {error}") from None
-    return as_shape(document[meta], ListMeta), (document[span] for span in spans)
+class Page:
+    """A list's objects, to be iterated over once; msgspec.DecodeError on the way if it is no list."""
 
+    def __init__(self, document: bytes) -> None:
+        self._document = document
+        self.meta = ListMeta()
+        """What the list says of itself; known after the last object."""
 
-def _spans(text: str) -> tuple[slice, list[slice]]:
-    """Where the metadata and the items of a list are."""
-    meta, items = slice(0), list[slice]()
-    at = _skip(text, text.index("{") + 1)
-    while text[at] != "}":
-        name, at = _scan(text, at)
-        at = _skip(text, at)
-        if name == "items" and text[at] == "[":
-            at = _skip(text, at + 1)
-            while text[at] != "]":
-                begin = at
+    def __iter__(self) -> Iterator[bytes | Raw]:
+        if len(self._document) <= _LARGE:
+            whole = as_shape(self._document, _Page)
+            self.meta = whole.metadata
+            yield from whole.items or ()
+            return
+        # The server did not heed the limit, or the objects are huge.
+        try:
+            yield from self._scan()
+        except (ValueError, IndexError, RecursionError) as error:
+            raise msgspec.DecodeError(f"not a list: {error}") from None
+
+    def _scan(self) -> Iterator[bytes]:
+        text = self._document.decode("latin-1")  # so that the places in the text are those in the octets
+        at = _skip(text, text.index("{") + 1)
+        while text[at] != "}":
+            name, at = _scan(text, at)
+            begin = at = _skip(text, at)
+            if name == "items" and text[at] == "[":
+                at = _skip(text, at + 1)
+                while text[at] != "]":
+                    begin = at
+                    _, at = _scan(text, at)
+                    yield self._document[begin:at]
+                    at = _skip(text, at)
+                at += 1
+            else:
                 _, at = _scan(text, at)
-                items.append(slice(begin, at))
-                at = _skip(text, at)
-            at = _skip(text, at + 1)
-        else:
-            begin = at
-            _, at = _scan(text, at)
-            meta = slice(begin, at) if name == "metadata" else meta
+                if name == "metadata":
+                    self.meta = as_shape(self._document[begin:at], ListMeta)
             at = _skip(text, at)
-    return meta, items
 
 
 def _skip(text: str, at: int) -> int:

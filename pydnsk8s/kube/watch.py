@@ -6,8 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -16,14 +15,14 @@ from typing import TypeAlias
 import msgspec
 import urllib3
 from msgspec import Raw, Struct
-from urllib3.response import BaseHTTPResponse
 
 from pydnsk8s.kube import measures, stream
 from pydnsk8s.kube.access import Access, AccessError
-from pydnsk8s.kube.decode import Document, Meta, Named, as_shape, read
+from pydnsk8s.kube.decode import Meta, Named, as_shape, read
 from pydnsk8s.kube.handover import Change, Handover
 from pydnsk8s.kube.objects import Object
 from pydnsk8s.kube.outage import Outages
+from pydnsk8s.kube.requests import RefusedError, Requests, Status
 from pydnsk8s.kube.resources import Scope
 from pydnsk8s.kube.source import Sink
 
@@ -39,7 +38,6 @@ _PASSING = frozenset({401, 403, 429, 500, 502, 503, 504})
 _CANNOT_STREAM = frozenset({400, 405, 422})
 _FIRST_DELAY = 0.2
 _LAST_DELAY = 30.0
-_MAX_REASON = 64 << 10
 
 _log = logging.getLogger("pydnsk8s.kube")
 
@@ -47,22 +45,9 @@ Key: TypeAlias = tuple[str, str]
 """Namespace and name, in lower case."""
 
 
-class RefusedError(Exception):
-    """The API server answered, but not with what was asked for."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(f"{status} {message}")
-        self.status = status
-
-
 class _Watched(Struct, gc=False):
     type: str
     object: Raw
-
-
-class _Status(Struct, gc=False):
-    code: int = 0
-    message: str = ""
 
 
 class Watch:
@@ -71,10 +56,9 @@ class Watch:
     def __init__(self, access: Access, scope: Scope, sink: Sink, handover: Handover, outages: Outages) -> None:
         self.skipped = 0
         """How many objects were passed over because they could not be read."""
-        self._access = access
         self._scope = scope
-        self._versions = scope.resource.versions
-        self._unknown = 0
+        self._requests = Requests(access, scope)
+        self._ended = self._requests.cancelled
         self._sink = sink
         self._handover = handover
         self._outages = outages
@@ -83,8 +67,6 @@ class Watch:
         """The keys heard of, while a streamed list has not come to its end."""
         self._streams = True
         self._heard = time.monotonic()
-        self._ended = threading.Event()
-        self._response: BaseHTTPResponse | None = None
         self._thread = threading.Thread(target=self._run, name=f"kube-{scope}", daemon=True)
 
     def start(self) -> None:
@@ -93,13 +75,7 @@ class Watch:
 
     def cancel(self) -> None:
         """Wake the thread up and let it end."""
-        self._ended.set()
-        response = self._response
-        if response is not None:
-            try:
-                response.shutdown()
-            except (RuntimeError, ValueError, OSError):
-                pass  # the response has just ended by itself
+        self._requests.cancel()
 
     def join(self, seconds: float) -> None:
         """Wait for the thread; one still connecting is left behind, and hands over nothing more."""
@@ -120,14 +96,14 @@ class Watch:
         try:
             self._follow()
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            self._fail(_plain(error), alike="unreachable")
+            self._fail(_plain(error), "unreachable")
         except RefusedError as error:
             self._refused(error)
         except AccessError as error:
             self._fail(str(error))
         except (msgspec.DecodeError, stream.TooMuchError) as error:
             self._revision = ""  # some event has been lost
-            self._fail(f"cannot read what the server sends: {error}", alike="unreadable")
+            self._fail(f"cannot read what the server sends: {error}", "unreadable")
         else:
             return True
         return False
@@ -137,31 +113,22 @@ class Watch:
             self._revision = ""
         if error.status == 410:
             # No trouble: the server does not keep its history for long.
-            _log.info("listing %s at %s again: %s", self._scope, self._access.url, error)
-            return
-        if error.status != 404:
-            self._fail(str(error))
-            return
-        self._versions = (*self._versions[1:], self._versions[0])
-        self._unknown += 1
-        if not self._scope.resource.optional:
-            self._fail(str(error))
-        elif self._unknown >= len(self._versions):
+            _log.info("listing %s again: %s", self._scope, error)
+        elif self._requests.absent and self._scope.resource.optional:
             # It is known that there are none; what is missing is only their definition.
             self._settle(set())
-            self._fail(
-                f"the server does not know {self._scope.resource.name}: is its definition installed?", fresh=True
-            )
+            self._heard = time.monotonic()
+            self._fail(f"{error}; is its definition installed?")
+        else:
+            self._fail(str(error))
 
-    def _fail(self, reason: str, *, alike: str = "", fresh: bool = False) -> None:
+    def _fail(self, reason: str, alike: str = "") -> None:
         if not self._ended.is_set():
-            heard = time.monotonic() if fresh else self._heard
-            self._outages.begin(str(self._scope), reason, heard, alike=alike)
+            self._outages.begin(str(self._scope), reason, self._heard, alike=alike)
 
     def _follow(self) -> None:
         if not self._revision and self._streams:
             # A server that has not come to a streamed list's end once is asked for pages from then on.
-            self._streams = False
             self._streams = self._stream()
         if not self._revision:
             self._list()
@@ -172,10 +139,10 @@ class Watch:
         parameters = {**_watching(), "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
         self._listed = set()
         try:
-            with self._open("watch", parameters, _STREAM_SILENCE) as response:
+            with self._requests.open("watch", parameters, _STREAM_SILENCE) as response:
                 for lines in stream.lines(response):
                     self._take(lines)
-                    if self._listed is None:
+                    if self._revision:
                         return True
         except RefusedError as error:
             if error.status not in _CANNOT_STREAM:
@@ -191,19 +158,19 @@ class Watch:
         more = ""
         for _ in range(_MAX_PAGES):
             parameters = {"limit": str(_PAGE), **({"continue": more} if more else {})}
-            with self._open("list", parameters, _LIST_SILENCE) as response:
-                meta, documents = stream.page(stream.body(response))
+            with self._requests.open("list", parameters, _LIST_SILENCE) as response:
+                page = stream.Page(stream.body(response))
             self._heard = time.monotonic()
-            for burst in _bursts(documents):
+            for burst in _bursts(page):
                 keys |= self._put(burst)
-            more = meta.more
+            more = page.meta.more
             if not more:
                 self._settle(keys)
-                self._revision = meta.resource_version
+                self._revision = page.meta.resource_version
                 return
         raise RefusedError(200, f"a list of more than {_MAX_PAGES} pages")
 
-    def _put(self, documents: list[Document]) -> set[Key]:
+    def _put(self, documents: list[bytes | Raw]) -> set[Key]:
         """Hand the listed objects over; the keys of all, also of those that cannot be read and stay what they were."""
         with self._handover.turn:
             objects = [self._read(document) for document in documents]
@@ -219,7 +186,9 @@ class Watch:
         self._handover.give(_settling(self._sink, self._scope, keys))
 
     def _watch(self) -> None:
-        with self._open("watch", {**_watching(), "resourceVersion": self._revision}, _WATCH_SILENCE) as response:
+        with self._requests.open(
+            "watch", {**_watching(), "resourceVersion": self._revision}, _WATCH_SILENCE
+        ) as response:
             self._outages.end(str(self._scope))
             try:
                 for lines in stream.lines(response):
@@ -236,13 +205,14 @@ class Watch:
             with self._handover.turn:
                 for line in lines:
                     if line.strip():
-                        changes.append(self._event(as_shape(line, _Watched)))
+                        changes.append(self._event(as_shape(line, _Watched)))  # noqa: PERF401 - a fault ends this
         finally:
+            # What came before the fault counts.
             self._handover.give(chain.from_iterable(changes))
 
     def _event(self, event: _Watched) -> Iterable[Change]:
         if event.type == "ERROR":
-            status = as_shape(event.object, _Status)
+            status = as_shape(event.object, Status)
             raise RefusedError(status.code, status.message)
         meta = as_shape(event.object, Named).metadata
         if self._listed is None:
@@ -261,42 +231,12 @@ class Watch:
             return _settling(self._sink, self._scope, keys)
         return ()
 
-    def _read(self, document: Document) -> Object | None:
+    def _read(self, document: bytes | Raw) -> Object | None:
         obj = read(self._scope.kind, document)
         if obj is None:
             self.skipped += 1
             measures.count_skipped(self._scope.kind.__name__)
         return obj
-
-    @contextmanager
-    def _open(self, verb: str, parameters: Mapping[str, str], silence: float) -> Iterator[BaseHTTPResponse]:
-        path = self._scope.path(self._versions[0])
-        response = self._access.get(path, {**self._scope.selectors, **parameters}, silence)
-        self._response = response
-        try:
-            # Looked at after the response can be seen by ``cancel``: one of the two notices the other.
-            if self._ended.is_set():
-                raise RefusedError(response.status, "no longer wanted")
-            if response.status != 200:
-                raise RefusedError(response.status, self._why(response, verb))
-            self._unknown = 0
-            yield response
-        finally:
-            self._response = None
-            response.close()
-
-    def _why(self, response: BaseHTTPResponse, verb: str) -> str:
-        try:
-            told = as_shape(response.read(_MAX_REASON), _Status).message
-        except msgspec.DecodeError:
-            told = ""
-        told = told or response.reason or ""
-        if response.status == 401:
-            return f"the API server does not accept us {self._access.who}: {told}"
-        if response.status == 403:
-            where = f"in namespace {self._scope.namespace}" if self._scope.namespace else "in all namespaces"
-            return f"missing RBAC: {verb} {self._scope.resource.name} {where}: {told}"
-        return told
 
 
 def _watching() -> dict[str, str]:
@@ -310,9 +250,9 @@ def _settling(sink: Sink, scope: Scope, keys: set[Key]) -> Iterator[Change]:
     yield partial(sink.complete, scope.kind, scope.namespace)
 
 
-def _bursts(documents: Iterable[Document]) -> Iterator[list[Document]]:
+def _bursts(documents: Iterable[bytes | Raw]) -> Iterator[list[bytes | Raw]]:
     """The documents in groups that are decoded in about a millisecond."""
-    burst: list[Document] = []
+    burst: list[bytes | Raw] = []
     size = 0
     for document in documents:
         burst.append(document)
@@ -333,9 +273,9 @@ def _triggered(meta: Meta) -> float:
 
 
 def _plain(error: Exception) -> str:
-    """What went wrong on the way, without the addresses of objects in memory."""
+    """What went wrong on the way, without the library's own names."""
     text = str(error.args[-1] if isinstance(error, urllib3.exceptions.HTTPError) and error.args else error)
-    return text.rpartition(">: ")[2] or type(error).__name__
+    return text.partition("): ")[2] or text
 
 
 def _delays() -> Iterator[float]:

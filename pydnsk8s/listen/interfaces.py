@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 _REQUEST = struct.Struct("=IHHII BBBBI")  # nlmsghdr, ifaddrmsg
 _HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
@@ -36,6 +36,15 @@ def addresses() -> dict[str, tuple[str, ...]]:
             zone = f"%{name}" if address.version == 6 and address.is_link_local else ""
             found[name].append(f"{address}{zone}")
     return {name: tuple(texts) for name, texts in found.items()}
+
+
+def reachable(bound: Sequence[str]) -> list[bytes]:
+    """The packed addresses that others can ask us at: those bound, or all but the loopback's and link-local ones."""
+    hosts = [ipaddress.ip_address(host.partition("%")[0]) for host in bound]
+    if hosts and not any(host.is_unspecified for host in hosts):
+        return [host.packed for host in hosts]
+    held = (ipaddress.ip_address(text.partition("%")[0]) for texts in addresses().values() for text in texts)
+    return [each.packed for each in held if not (each.is_loopback or each.is_link_local)]
 
 
 def _listed() -> Iterator[tuple[int, bytes]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 
-from pydnsk8s import codes
+from pydnsk8s import codes, subnet
 from pydnsk8s.message import Client, Edns, Query
 
 _HEADER = struct.Struct(">HHHHHH")
 _RECORD = struct.Struct(">HHIH")
 _TYPE_CLASS = struct.Struct(">HH")
 _ACCEPTED = frozenset((codes.OPCODE_QUERY, codes.OPCODE_NOTIFY))
+_OPT = b"\0\0\x29\x04\xd0\0\0\0\0\0\0"  # without options, for 1232 octets
 _MAX_NAME = 255
 _LEAST_SOA = 22  # octets of SOA data: two names and five numbers
 
@@ -39,14 +40,27 @@ def parse(packet: bytes, client: Client) -> Query:
     try:
         if questions != 1 or answers > 1 or authorities > 1 or additionals > 2:
             raise FormError("unexpected section counts")
-        return _read(packet, client, answers + authorities, additionals)
+        query = _read(packet, client, answers + authorities, additionals)
     except (FormError, IndexError, struct.error) as error:
         raise _refusal(id, flags, codes.FORMERR, str(error)) from None
+    if query.edns is not None and query.edns.options and not query.edns.version:
+        try:
+            subnet.asked(query.edns.options)
+        except ValueError as error:
+            raise _rejection(query, str(error)) from None
+    return query
 
 
 def _refusal(id: int, flags: int, rcode: int, reason: str) -> FormError:
     kept = flags & (0x7800 | codes.RD)
     return FormError(reason, _HEADER.pack(id, codes.QR | kept | rcode, 0, 0, 0, 0), rcode)
+
+
+def _rejection(query: Query, reason: str) -> FormError:
+    """FORMERR for an option, with an OPT of ours: a resolver must not take us for a server without EDNS."""
+    flags = codes.QR | query.flags & (0x7800 | codes.RD) | codes.FORMERR
+    question = query.question + _TYPE_CLASS.pack(query.type, query.klass)
+    return FormError(reason, _HEADER.pack(query.id, flags, 1, 0, 0, 1) + question + _OPT)
 
 
 def _read(packet: bytes, client: Client, others: int, additionals: int) -> Query:
@@ -107,7 +121,8 @@ def _read_others(packet: bytes, at: int, others: int, additionals: int) -> tuple
             raise FormError("a misplaced or second OPT")
         options = read_options(packet[at - length : at])
         edns = Edns(klass, bool(ttl & 0x8000), ttl >> 16 & 255, options)
-        plain = plain and not options
+        # A client subnet is part of the packet's bytes, so the gate tells such questions apart by itself.
+        plain = plain and all(code == codes.OPTION_SUBNET for code, _ in options)
     return at, edns, plain, serial
 
 

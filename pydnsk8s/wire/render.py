@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from functools import lru_cache
 
-from pydnsk8s import codes
+from pydnsk8s import codes, subnet
 from pydnsk8s.message import Edns, Query, Record, Reply
 from pydnsk8s.names import is_under
 from pydnsk8s.rdata import LAYOUTS
@@ -48,9 +48,21 @@ def _opt(query: Query, reply: Reply, size: int) -> bytes:
     # RFC 6891 section 7: an OPT in the reply if and only if there was one in the query.
     if query.edns is None:
         return b""
-    data = b"".join(_TYPE_CLASS.pack(code, len(value)) + value for code, value in reply.options)
+    options = reply.options
+    if options or query.edns.options:
+        options = _answered(query, reply)
+    data = b"".join(_TYPE_CLASS.pack(code, len(value)) + value for code, value in options)
     ttl = (reply.rcode >> 4) << 24 | (0x8000 if query.edns.do else 0)
     return _OPT.pack(0, codes.OPT, size, ttl, len(data)) + data
+
+
+def _answered(query: Query, reply: Reply) -> tuple[tuple[int, bytes], ...]:
+    """The reply's options, with a client subnet if and only if the query had one (RFC 7871 section 7.2)."""
+    options = tuple([option for option in reply.options if option[0] != codes.OPTION_SUBNET])
+    asked = subnet.of(query)
+    if asked is None:
+        return options
+    return (*options, (codes.OPTION_SUBNET, asked.answered(reply.keep.scope)))
 
 
 def _patched(query: Query, reply: Forwarded, opt: bytes, limit: int) -> bytes | None:

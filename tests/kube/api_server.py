@@ -1,196 +1,233 @@
-"""A small Kubernetes API server: lists in pages, watches with bookmarks, and forgets old revisions."""
+"""A Kubernetes API server as clients meet it: lists in pages, watches, credentials, access rules, and its failures."""
 
 from __future__ import annotations
 
 import json
+import socket
+import ssl
+import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-PATHS = {
-    "Namespace": "/api/v1/namespaces",
-    "Service": "/api/v1/services",
-    "Pod": "/api/v1/pods",
-    "EndpointSlice": "/apis/discovery.k8s.io/v1/endpointslices",
-    "ServiceImport": "/apis/multicluster.x-k8s.io/v1beta1/serviceimports",
-}
-Json = dict[str, Any]
+from .api_store import PATHS, ExpiredError, Json, Query, Store, Target, target
 
-
-class Event(NamedTuple):
-    """A line of the history: at which revision what happened to which object."""
-
-    revision: int
-    path: str
-    type: str
-    object: Json
+_USER = "system:serviceaccount:kube-system:coredns"
 
 
 class Request(NamedTuple):
     """What a client asked for."""
 
     path: str
-    query: dict[str, str]
+    query: Query
     headers: dict[str, str]
 
     @property
     def watches(self) -> bool:
-        return self.query.get("watch") == "1"
+        return self.query.get("watch") == "1" and not self.streams
+
+    @property
+    def streams(self) -> bool:
+        """Whether a list is asked for, to come as a watch does."""
+        return self.query.get("sendInitialEvents") == "true"
 
 
-class ApiServer:
+class ApiServer(Store):
     """Listens on a free port of the loopback; ``apply`` and ``delete`` change the cluster."""
 
-    def __init__(self) -> None:
-        self.revision = 1
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__()
         self.requests: list[Request] = []
         self.refusals: list[int] = []
         """Statuses to answer the next requests with."""
+        self.tokens: set[str] | None = None
+        """The bearer tokens that are accepted; None asks for no credentials. A client certificate is as good."""
+        self.denied: set[tuple[str, str, str]] = set()
+        """Verb, resource and namespace (empty for all) that nobody may."""
+        self.unknown: set[str] = set()
+        """Kinds that are not defined in this cluster."""
+        self.streams = False
+        """Whether lists can be had as watches."""
+        self.heeds_limit = True
         self.piece = 1 << 20
         """How many octets to put into a chunk of a watch."""
-        self.turn = threading.Condition()
-        self.history: list[Event] = []
-        self.forgotten = 0
-        """The last revision that no watch can start from any more."""
-        self.streak = 0
-        """Watches opened in an earlier streak break off in mid-chunk."""
-        self._objects: dict[str, dict[tuple[str, str], Json]] = {path: {} for path in PATHS.values()}
-        self._pages: dict[str, tuple[int, list[Json]]] = {}
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._http.daemon_threads = True
-        self._http.api = self  # type: ignore[attr-defined]  # the handler's only way to us
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
+        self.pause = 0.0
+        """Seconds to wait before each piece."""
+        self.spoilt: list[bytes] = []
+        """Lines to put into the watches in place of the next events."""
+        self.hushed = False
+        """Whether the watches say nothing any more, though their connections stand."""
+        self._streak = 0
+        """Watches opened in an earlier streak end."""
+        self._ending = "broken"
+        self._tls = tls
+        self._listen(0)
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        return int(self._http.server_address[1])
 
     def close(self) -> None:
+        """Be gone: connections are refused."""
         self.interrupt()
         self._http.shutdown()
         self._thread.join()
         self._http.server_close()
 
-    def apply(self, kind: str, name: str, namespace: str = "", **fields: Any) -> None:
-        metadata = {"name": name, "namespace": namespace, **fields.pop("metadata", {})}
-        held = self._objects[PATHS[kind]]
-        type = "MODIFIED" if (namespace, name) in held else "ADDED"
-        self._record(PATHS[kind], type, {"kind": kind, "metadata": metadata, **fields})
+    def open(self) -> None:
+        """Be back at the same port."""
+        self._listen(self.port)
 
-    def delete(self, kind: str, name: str, namespace: str = "") -> None:
-        self._record(PATHS[kind], "DELETED", self._objects[PATHS[kind]][namespace, name])
-
-    def bookmark(self) -> None:
-        """Tell all watches the present revision."""
+    def interrupt(self, how: str = "broken") -> None:
+        """End all watches: ``broken`` off in mid-chunk, ``reset``, or ``orderly`` as when their time is up."""
         with self.turn:
-            self.revision += 1
-            for path in PATHS.values():
-                self.history.append(Event(self.revision, path, "BOOKMARK", {"metadata": {}}))
+            self._streak += 1
+            self._ending = how
+            self.hushed = False
             self.turn.notify_all()
 
-    def interrupt(self) -> None:
-        """Break off all watches."""
+    def hush(self) -> None:
+        """Let the present watches fall silent, as when a router has forgotten them; new ones speak."""
         with self.turn:
-            self.streak += 1
+            self._streak += 1
+            self.hushed = True
             self.turn.notify_all()
-
-    def forget(self) -> None:
-        """Compact the history: watches that are behind must list again."""
-        with self.turn:
-            self.history.clear()
-            self.forgotten = self.revision
 
     def asked(self, kind: str, *, watches: bool) -> list[Request]:
-        return [request for request in self.requests if request.path == PATHS[kind] and request.watches is watches]
+        return [
+            request
+            for request in self.requests
+            if request.path == PATHS[kind] and request.watches is watches and not request.streams
+        ]
 
-    def page(self, path: str, query: dict[str, str]) -> Json | None:
-        """One page of a list; all pages show the revision at which the first was asked for."""
-        with self.turn:
-            token = query.get("continue", "")
-            revision, rest = self._pages.pop(token, (self.revision, list(self._objects[path].values())))
-            limit = int(query.get("limit", "0")) or len(rest)
-            metadata: Json = {"resourceVersion": str(revision)}
-            if len(rest) > limit:
-                metadata["continue"] = f"{path}@{revision}+{len(rest) - limit}"
-                self._pages[metadata["continue"]] = revision, rest[limit:]
-            return {"kind": "List", "metadata": metadata, "items": rest[:limit] or None}
+    def asked_in(self, namespace: str) -> list[Request]:
+        """What was asked of one namespace only; questions whether lists can be had as watches left out."""
+        return [
+            request for request in self.requests if f"/namespaces/{namespace}/" in request.path and not request.streams
+        ]
 
-    def _record(self, path: str, type: str, obj: Json) -> None:
-        with self.turn:
-            self.revision += 1
-            key = obj["metadata"]["namespace"], obj["metadata"]["name"]
-            obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.revision)}}
-            if type == "DELETED":
-                del self._objects[path][key]
+    def _listen(self, port: int) -> None:
+        self._http = _Http(("127.0.0.1", port), _Handler)
+        self._http.api, self._http.tls = self, self._tls
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    def lines(self, found: Target, query: Query) -> Iterator[bytes]:
+        """What a watch is sent until it is to end."""
+        streak = self._streak
+        try:
+            if "sendInitialEvents" in query:
+                revision, objects = self.snapshot(found, query)
+                yield from (_line("ADDED", obj) for obj in objects)
+                end = {"resourceVersion": str(revision), "annotations": {"k8s.io/initial-events-end": "true"}}
+                yield _line("BOOKMARK", {"kind": found.kind, "metadata": end})
             else:
-                self._objects[path][key] = obj
-            self.history.append(Event(self.revision, path, type, obj))
-            self.turn.notify_all()
+                revision = int(query["resourceVersion"])
+            while True:
+                for revision, type, obj in self.after(revision, found, query):
+                    yield self.spoilt.pop() if self.spoilt else _line(type, obj)
+                with self.turn:
+                    while streak != self._streak and self.hushed:
+                        self.turn.wait()
+                    if streak != self._streak:
+                        return
+                    if all(event.revision <= revision for event in self.history if event.kind == found.kind):
+                        self.turn.wait(10)
+        except ExpiredError as error:
+            yield _line("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": str(error)})
+
+    @property
+    def ending(self) -> str:
+        return self._ending
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+    api: ApiServer
+    tls: ssl.SSLContext | None
+
+    def finish_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+        # Here, in the connection's own thread: a client that does not shake hands holds up nobody else.
+        with suppress(OSError):
+            assert isinstance(request, socket.socket)
+            with self.tls.wrap_socket(request, server_side=True) if self.tls else request as connection:
+                super().finish_request(connection, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-
-    @property
-    def api(self) -> ApiServer:
-        api = self.server.api  # type: ignore[attr-defined]
-        assert isinstance(api, ApiServer)
-        return api
+    server: _Http
 
     def log_message(self, format: str, *args: object) -> None:
         """Stay silent."""
 
     def do_GET(self) -> None:
-        parts = urlsplit(self.path)
+        api, parts = self.server.api, urlsplit(self.path)
         request = Request(parts.path, dict(parse_qsl(parts.query)), dict(self.headers))
-        self.api.requests.append(request)
-        if self.api.refusals:
-            self._refuse(self.api.refusals.pop(0))
-        elif parts.path not in PATHS.values():
-            self._refuse(404)
-        elif request.watches:
-            self._watch(request)
+        api.requests.append(request)
+        found = target(parts.path)
+        verb = "watch" if request.query.get("watch") == "1" else "list"
+        if api.refusals:
+            status = api.refusals.pop(0)
+            self._refuse(status, f"refused with {status}")
+        elif not self._known(request):
+            self._refuse(401, "Unauthorized")
+        elif found is None or found.kind in api.unknown:
+            self._refuse(404, "the server could not find the requested resource")
+        elif (verb, found.plural, found.namespace) in api.denied:
+            where = f'in the namespace "{found.namespace}"' if found.namespace else "at the cluster scope"
+            what = f'{verb} resource "{found.plural}" in API group "{found.group}" {where}'
+            self._refuse(403, f'{found.plural} is forbidden: User "{_USER}" cannot {what}')
+        elif request.streams and not api.streams:
+            self._refuse(422, "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled")
+        elif verb == "watch":
+            self._watch(found, request.query)
         else:
-            self._answer(200, self.api.page(parts.path, request.query))
+            self._list(found, request.query)
 
-    def _refuse(self, status: int) -> None:
-        self._answer(status, {"kind": "Status", "code": status, "message": f"refused with {status}"})
+    def _known(self, request: Request) -> bool:
+        connection, tokens = self.connection, self.server.api.tokens
+        by_certificate = isinstance(connection, ssl.SSLSocket) and bool(connection.getpeercert())
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        return tokens is None or by_certificate or token in tokens
 
-    def _answer(self, status: int, document: Json | None) -> None:
+    def _list(self, found: Target, query: Query) -> None:
+        try:
+            self._answer(200, self.server.api.page(found, query, heed_limit=self.server.api.heeds_limit))
+        except ExpiredError as error:
+            self._refuse(410, str(error))
+
+    def _refuse(self, status: int, message: str) -> None:
+        self._answer(status, {"kind": "Status", "code": status, "message": message})
+
+    def _answer(self, status: int, document: Json) -> None:
         body = json.dumps(document).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def _watch(self, request: Request) -> None:
+    def _watch(self, found: Target, query: Query) -> None:
+        api = self.server.api
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         self.close_connection = True
-        with suppress(ConnectionError):
-            for line in self._lines(request.path, int(request.query["resourceVersion"])):
-                for start in range(0, len(line), self.api.piece):
-                    piece = line[start : start + self.api.piece]
+        with suppress(OSError):
+            for line in api.lines(found, query):
+                for start in range(0, len(line), api.piece):
+                    piece = line[start : start + api.piece]
+                    time.sleep(api.pause)
                     self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-            self.wfile.write(b"ff\r\nbroken off")
-
-    def _lines(self, path: str, revision: int) -> Iterator[bytes]:
-        api, streak = self.api, self.api.streak
-        while streak == api.streak:
-            if revision < api.forgotten:
-                yield _line("ERROR", {"kind": "Status", "code": 410, "message": "too old resource version"})
-                return
-            with api.turn:
-                news = [event for event in api.history if event.revision > revision]
-                if not news:
-                    api.turn.wait()
-            for event in news:
-                revision = event.revision
-                if event.path == path:
-                    metadata = {**event.object["metadata"], "resourceVersion": str(revision)}
-                    yield _line(event.type, {**event.object, "metadata": metadata})
+            if api.ending == "reset":
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+            self.wfile.write(b"0\r\n\r\n" if api.ending == "orderly" else b"ff\r\nbroken off")
 
 
 def _line(type: str, obj: Json) -> bytes:

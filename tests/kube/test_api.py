@@ -4,49 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pydnsk8s.kube.access import Access, AccessError
-from pydnsk8s.kube.api import Api
-from pydnsk8s.kube.index import Index
-from pydnsk8s.kube.objects import KINDS, EndpointSlice, Kind, Namespace, Pod, Service, ServiceImport
+from pydnsk8s.kube.objects import KINDS, Namespace, Pod, Service, ServiceImport
 
 from .api_server import ApiServer
+from .following import add_service, followed, services
 from .until import until
-
-DEFAULT: tuple[Kind, ...] = (Namespace, Service, EndpointSlice)
-
-
-@pytest.fixture
-def server() -> Iterator[ApiServer]:
-    api = ApiServer()
-    yield api
-    api.close()
-
-
-@asynccontextmanager
-async def followed(
-    server: ApiServer, kinds: tuple[Kind, ...] = DEFAULT, access: Access | None = None, **selectors: str
-) -> AsyncIterator[tuple[Index, Api]]:
-    index, api = Index(kinds), Api(access or Access.endpoint(server.url), kinds, **selectors)
-    await api.start(index)
-    try:
-        yield index, api
-    finally:
-        await api.stop()
-
-
-def add_service(server: ApiServer, name: str, address: str = "192.0.2.1", **more: Any) -> None:
-    server.apply("Service", name, "shop", spec={"clusterIP": address, **more})
-
-
-def services(index: Index) -> list[str]:
-    return [service.name for service in index.services()]
 
 
 async def test_a_list_of_several_pages_is_complete(server: ApiServer) -> None:
@@ -182,42 +147,3 @@ async def test_stopping_ends_every_thread_and_every_change(server: ApiServer) ->
     add_service(server, "web")
     await asyncio.sleep(0.05)
     assert services(index) == []
-
-
-async def test_a_kubeconfig_names_the_server_and_the_token(server: ApiServer, tmp_path: Path) -> None:
-    config = tmp_path / "config"
-    config.write_text(
-        "{apiVersion: v1, kind: Config, current-context: none,"
-        f"clusters: [{{name: c, cluster: {{server: '{server.url}'}}}}],"
-        "users: [{name: u, user: {token: s3cret}}],"
-        "contexts: [{name: none, context: {cluster: absent, user: absent}},"
-        "           {name: here, context: {cluster: c, user: u}}]}"
-    )
-    async with followed(server, access=Access.kubeconfig(config, "here")) as (index, _):
-        await until(lambda: index.synced)
-    assert {request.headers["Authorization"] for request in server.requests} == {"Bearer s3cret"}
-
-
-def test_a_pod_finds_its_server_in_its_environment(tmp_path: Path) -> None:
-    environ = {"KUBERNETES_SERVICE_HOST": "2001:db8::1", "KUBERNETES_SERVICE_PORT": "443"}
-    (tmp_path / "ca.crt").write_text("")
-    (tmp_path / "token").write_text("s3cret\n")
-    assert Access.in_cluster(tmp_path, environ).url == "https://[2001:db8::1]:443"
-    (tmp_path / "token").unlink()
-    with pytest.raises(AccessError, match="token"):
-        Access.in_cluster(tmp_path, environ)
-    with pytest.raises(AccessError, match="KUBERNETES_SERVICE_HOST"):
-        Access.in_cluster(tmp_path, {})
-
-
-@pytest.mark.parametrize("url", ["", "192.0.2.1:8080", "ftp://192.0.2.1", "http://"])
-def test_what_is_no_url_of_a_server_is_refused(url: str) -> None:
-    with pytest.raises(AccessError, match="expected http"):
-        Access.endpoint(url)
-
-
-def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    with pytest.raises(AccessError, match="absent"):
-        Access.endpoint("https://192.0.2.1", ca=str(tmp_path / "absent.pem"))
-    with pytest.raises(AccessError, match="config"):
-        Access.kubeconfig(tmp_path / "config")

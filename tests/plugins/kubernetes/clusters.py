@@ -16,8 +16,7 @@ from pydnsk8s.kube.index import Index
 from pydnsk8s.kube.objects import Endpoint, EndpointSlice, Kind, Namespace, Object, Pod, Port, Service, ServiceImport
 from pydnsk8s.message import Reply
 from pydnsk8s.plugins.kubernetes import Kubernetes
-
-from ..blocks import elsewhere, plugin, query
+from tests.plugins.blocks import elsewhere, plugin, query
 
 EXAMPLE = Path(__file__).parents[3] / "docker" / "cluster.example.yaml"
 ZONES = "cluster.local in-addr.arpa ip6.arpa"

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from pydnsk8s import codes, names, testing
 from pydnsk8s.kube.objects import (
-    KINDS,
     Endpoint,
     EndpointSlice,
     Kind,
@@ -26,8 +25,8 @@ from pydnsk8s.listen import interfaces
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import Rest
 from pydnsk8s.plugins.kubernetes import Kubernetes
+from tests.plugins.blocks import elsewhere
 
-from ..blocks import elsewhere
 from .clusters import cluster, packed
 
 NAMESPACES = ("blue", "red")

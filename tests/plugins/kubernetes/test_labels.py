@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pydnsk8s.message import Client
+from tests.plugins.blocks import query
 
-from ..blocks import query
 from .clusters import cluster, packed, pod, service
 
 ZONES = "cluster.local clusterset.local in-addr.arpa"

@@ -7,8 +7,8 @@ import pytest
 from pydnsk8s.kube.objects import Object
 from pydnsk8s.listen import interfaces
 from pydnsk8s.message import Reply
+from tests.plugins.blocks import texts
 
-from ..blocks import texts
 from .clusters import ask, cluster, endpoint, endpoints, service
 
 DNS = (

@@ -10,8 +10,7 @@ from pydnsk8s import names
 from pydnsk8s.kube.objects import EndpointSlice, Kind, Namespace, Pod, Service, ServiceImport
 from pydnsk8s.plugins.kubernetes import Kubernetes
 from pydnsk8s.plugins.kubernetes.options import Options
-
-from ..blocks import block, errors, plugin
+from tests.plugins.blocks import block, errors, plugin
 
 
 def options(*lines: str, zones: str = "cluster.local") -> Options:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pydnsk8s import codes, names
+from tests.plugins.blocks import texts
 
-from ..blocks import texts
 from .clusters import ask, cluster, endpoint, endpoints, pod, service
 
 V6 = names.text(names.reverse(bytes.fromhex("20010db8" + "00" * 11 + "01")))

@@ -7,8 +7,8 @@ import pytest
 from pydnsk8s import codes
 from pydnsk8s.kube.objects import Namespace, Object, Port
 from pydnsk8s.message import Reply
+from tests.plugins.blocks import ELSEWHERE, texts
 
-from ..blocks import ELSEWHERE, texts
 from .clusters import ask, cluster, endpoint, endpoints, imported, pod, service
 
 SHOP = (

@@ -135,6 +135,7 @@ async def test_what_is_there_without_the_type_asked_for(name: str, type: str) ->
         f"_udp.web.shop.{SVC}",
         f"a.b.c.web.shop.{SVC}",
         f"any.payments.shop.{SVC}",
+        f"*._tcp.web.shop.{SVC}",
         f"_http._tcp.payments.shop.{SVC}",
         f"*.shop.{SVC}",
         "absent.cluster.local",

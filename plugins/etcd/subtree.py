@@ -1,0 +1,98 @@
+"""Answers as CoreDNS and SkyDNS give them: a name has its own values and those of all names below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pydnsk8s import codes, names
+from pydnsk8s.etcd.values import Value
+from pydnsk8s.message import Record
+from pydnsk8s.plugins.etcd import records
+from pydnsk8s.plugins.etcd.reading import Answer, Found, Reading
+
+_LONGEST_CHAIN = 10  # aliases; as CoreDNS
+
+
+async def answer(reading: Reading) -> Answer | None:
+    """The answer to the query; None if its name does not exist."""
+    query = reading.query
+    found = reading.find_subtree(query.name)
+    if query.name == reading.zone:
+        if query.type == codes.NS:
+            found = reading.special(b"ns")
+        elif query.type in (codes.A, codes.AAAA):
+            found = reading.special(b"apex") or found
+    if found is None:
+        return None
+    return await _of_type(reading, found)
+
+
+async def _of_type(reading: Reading, found: Found) -> Answer:
+    type = reading.query.type
+
+    async def resolve(target: bytes) -> Iterable[Record]:
+        return [record for each in (codes.A, codes.AAAA) for record in await _addresses_of(reading, target, each)]
+
+    match type:
+        case codes.A | codes.AAAA | codes.TXT:
+            return Answer(await _data(reading, reading.query.name, found.values, type, ()))
+        case codes.CNAME:
+            named = [value for value in found.own if value.kind == codes.CNAME]
+            return Answer([records.alias(reading, reading.query.name, value) for value in named[:1]])
+        case codes.PTR:
+            return records.pointers(reading, found.own)
+        case codes.SRV:
+            return await records.services(reading, _with_host(found.values), resolve)
+        case codes.MX:
+            return await records.mail(reading, _with_host(found.values), resolve)
+        case codes.NS if reading.query.name == reading.zone:
+            return await records.servers(reading, found, resolve)
+    return Answer()
+
+
+def _with_host(values: Iterable[Value]) -> Sequence[Value]:
+    return records.grouped([value for value in values if value.kind])
+
+
+async def _data(
+    reading: Reading, owner: bytes, values: Iterable[Value], type: int, chain: tuple[bytes, ...]
+) -> list[Record]:
+    """The records of one type that values make, aliases followed; ``chain`` holds the aliases that led here."""
+    made: dict[Record, None] = {}
+    wanted = [value for value in values if value.kind or (type == codes.TXT and value.text)]
+    for value in records.grouped(wanted):
+        if type == codes.TXT and value.text:
+            made[records.text(reading, owner, value)] = None
+        elif value.kind == codes.CNAME:
+            made.update(dict.fromkeys(await _follow(reading, owner, value, type, chain)))
+        elif value.kind == type:
+            made[records.address(reading, owner, value)] = None
+    return list(made)
+
+
+async def _follow(
+    reading: Reading, owner: bytes, value: Value, type: int, chain: tuple[bytes, ...]
+) -> Sequence[Record]:
+    """An alias and what it leads to; nothing if that is nothing in this zone (as CoreDNS does)."""
+    target = value.host
+    # What is below a name is part of it here: an alias that points there is a loop.
+    if names.is_under(target, owner) or target in chain or len(chain) >= _LONGEST_CHAIN:
+        return ()
+    record = records.alias(reading, owner, value)
+    if names.is_under(target, reading.zone):
+        found = reading.find_subtree(target)
+        data = await _data(reading, target, found.values, type, (*chain, target)) if found else ()
+        return (record, *data) if data else ()
+    reply = await reading.look_up(target, type)
+    if reply is None:
+        return ()
+    reading.truncated = reading.truncated or reply.truncated
+    return (record, *(reply.answer if reply.rcode == codes.NOERROR else ()))
+
+
+async def _addresses_of(reading: Reading, host: bytes, type: int) -> Sequence[Record]:
+    if names.is_under(host, reading.zone):
+        found = reading.find_subtree(host)
+        return await _data(reading, host, found.values, type, (host,)) if found else ()
+    reply = await reading.look_up(host, type)
+    return reply.answer if reply is not None and reply.rcode == codes.NOERROR else ()

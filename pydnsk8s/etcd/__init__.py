@@ -1,0 +1,1 @@
+"""etcd: skydns values listed, watched and kept in memory as a tree of names."""

@@ -1,0 +1,1 @@
+"""k8s_crd and the DNSEndpoints it serves."""
