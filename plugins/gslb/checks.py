@@ -173,24 +173,31 @@ class Http:
         return h11.Request(method="GET", target=self.path, headers=headers)
 
     async def _judge(self, connection: h11.Connection, reader: asyncio.StreamReader) -> None:
-        page = bytearray()
         try:
-            while len(page) < _MOST_BODY:
-                event = connection.next_event()
-                if event is h11.NEED_DATA:
-                    connection.receive_data(await reader.read(_CHUNK))
-                elif isinstance(event, h11.Response):
-                    self._judge_status(event.status_code)
-                    if self.body is None:
-                        return
-                elif isinstance(event, h11.Data):
-                    page += event.data
-                elif not isinstance(event, h11.InformationalResponse):
-                    break
+            response = await self._next(connection, reader)
+            while isinstance(response, h11.InformationalResponse):
+                response = await self._next(connection, reader)
+            if not isinstance(response, h11.Response):
+                raise FailedError("no HTTP response")
+            self._judge_status(response.status_code)
+            if self.body is not None:
+                await self._judge_body(self.body, connection, reader)
         except h11.RemoteProtocolError as error:
             raise FailedError(f"not HTTP: {error}") from None
-        if self.body is not None and self.body.search(bytes(page[:_MOST_BODY])) is None:
+
+    async def _judge_body(
+        self, wanted: re.Pattern[bytes], connection: h11.Connection, reader: asyncio.StreamReader
+    ) -> None:
+        page = bytearray()
+        while len(page) < _MOST_BODY and isinstance(data := await self._next(connection, reader), h11.Data):
+            page += data.data
+        if wanted.search(bytes(page[:_MOST_BODY])) is None:
             raise FailedError("the page does not have what is looked for")
+
+    async def _next(self, connection: h11.Connection, reader: asyncio.StreamReader) -> object:
+        while (event := connection.next_event()) is h11.NEED_DATA:
+            connection.receive_data(await reader.read(_CHUNK))
+        return event
 
     def _judge_status(self, status: int) -> None:
         if not self.least <= status <= self.most:

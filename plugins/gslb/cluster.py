@@ -39,16 +39,16 @@ class Cluster:
         self._tell = tell
         if checks and not isinstance(self.origin, Peer):
             limits = replace(terms, retain=float("inf"))
-            self._check = lambda address: watch(Target(address, checks), limits)
+            self._check = lambda address: watch(Target(address, checks), limits, self._changed)
         if self.origin is not None:
             # A peer has judged its addresses with patience already, and resolving a name proves nothing either way.
-            self.source = watch(self.origin, replace(terms, rise=1, fall=1))
-            self.source.join(self._changed)
+            self.source = watch(self.origin, replace(terms, rise=1, fall=1), self._changed)
         self._follow()
 
     def close(self) -> list[asyncio.Task[None]]:
         """Watch no more; what ends by that."""
         ending = [held.leave(self._changed) for held in self.watches]
+        self.targets, self.source = {}, None
         return [task for task in ending if task is not None]
 
     @property
@@ -77,13 +77,12 @@ class Cluster:
         for address, held in self.targets.items():
             yield address, State.UNKNOWN if held is None else held.state
 
-    def story(self) -> Iterator[tuple[str, bool, str]]:
-        """Each address, whether it is healthy, and why, for the operator."""
+    def story(self) -> Iterator[tuple[str, bytes, str]]:
+        """Each address, in text and packed, with what is known of it, for the operator."""
         for address, held in self.targets.items():
-            yield address_text(address), held is None or held.counts, "not checked" if held is None else held.story
+            yield address_text(address), address, "not checked" if held is None else held.story
         if not self.targets:
-            why = self.source.story if self.source is not None else ""
-            yield str(self.origin), False, f"no address known: {why}"
+            yield str(self.origin), b"", "no address known" if self.source is None else self.source.story
 
     def _changed(self) -> None:
         self._follow()
@@ -100,8 +99,6 @@ class Cluster:
                 held.leave(self._changed)
 
     def _watch_over(self, address: bytes) -> Watch | None:
-        if self._check is None:
-            return self.source if isinstance(self.origin, Peer) else None
-        held = self._check(address)
-        held.join(self._changed)
-        return held
+        if self._check is not None:
+            return self._check(address)
+        return self.source if isinstance(self.origin, Peer) else None

@@ -17,6 +17,7 @@ from .choice import Atlas, Offer, draw
 from .cluster import Cluster
 from .watch import Terms, Watch
 
+_DRAWING = ("weighted", "combined")
 _RELOAD = 30.0  # seconds between two looks at a database's file
 _LOG = log.plugin("gslb")
 
@@ -139,6 +140,15 @@ class Service:
 
     def choose(self, query: Query) -> tuple[Sequence[Offer], Keep]:
         """The clusters that answer a query."""
+        offers, keep = self.eligible(query)
+        if len(offers) > 1 and self.strategy in _DRAWING:
+            # Whole clusters are drawn, for the order of addresses is lost behind resolvers.
+            # Each query draws anew, so nobody may be given the lot of another, from a cache either.
+            offers, keep = [draw(offers)], keep & EACH_CLIENT & NEVER
+        return offers, keep
+
+    def eligible(self, query: Query) -> tuple[Sequence[Offer], Keep]:
+        """The clusters that are as good as each other for a query, but for their weights."""
         offers: Sequence[Offer] = self.offers
         keep = Keep.while_(self.stamp)
         if len(offers) > 1 and self.strategy == "failover":
@@ -146,28 +156,26 @@ class Service:
         if len(offers) > 1 and self.atlas is not None:
             offers, why = self.atlas.around(offers, query)
             keep &= why
-        if len(offers) > 1 and self.strategy in ("weighted", "combined"):
-            # Whole clusters are drawn, for the order of addresses is lost behind resolvers.
-            # Each query draws anew, so nobody may be given the lot of another, from a cache either.
-            offers, keep = [draw(offers)], keep & EACH_CLIENT & NEVER
         return offers, keep
 
     def story(self, query: Query) -> Iterator[str]:
         """Why each address is in the answer or not."""
-        offered = {offer.cluster.tag for offer in self.offers}
-        chosen = {offer.cluster.tag for offer in self.choose(query)[0]}
         yield f"{names.text(self.name)} {self.strategy}: {self.summary}"
+        offered = {offer.cluster.tag: offer.addresses for offer in self.offers}
+        chosen = [offer.cluster for offer in self.eligible(query)[0]]
+        total = sum(cluster.weight for cluster in chosen)
         for cluster in self.clusters:
-            for address, healthy, why in cluster.story():
-                if not cluster.weight:
-                    verdict = "out, drained"
-                elif cluster.tag not in offered or not (healthy or self.falls_back):
-                    verdict = "out"
-                elif cluster.tag not in chosen:
-                    verdict = f"in, {self.strategy} chooses {', '.join(sorted(chosen))}"
-                else:
-                    verdict = "in, chosen"
-                yield f"{cluster.tag:<12} {address:<24} {verdict} ({why})"
+            if not cluster.weight:
+                verdict = "out, drained"
+            elif cluster not in chosen:
+                verdict = f"in, but {self.strategy} chooses {', '.join(each.tag for each in chosen)}"
+            elif self.strategy in _DRAWING and len(chosen) > 1:
+                verdict = f"in, drawn {cluster.weight} in {total}"
+            else:
+                verdict = "in, chosen"
+            for target, address, why in cluster.story():
+                told = verdict if address in offered.get(cluster.tag, ()) or not cluster.weight else "out"
+                yield f"{cluster.tag:<12} {target:<24} {told} ({why})"
 
 
 def address_record(name: bytes, ttl: int, address: bytes) -> Record:

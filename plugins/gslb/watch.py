@@ -166,14 +166,16 @@ _watches: dict[tuple[Probe, Terms], Watch] = {}
 _limits: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
-def watch(probe: Probe, terms: Terms) -> Watch:
-    """The watch over this probe on these terms, for :meth:`Watch.join`; the same one for all who ask."""
+def watch(probe: Probe, terms: Terms, listener: Callable[[], None]) -> Watch:
+    """Watch over this probe on these terms, the same for all who ask, and tell the listener of every change."""
     held = _watches.get((probe, terms))
     if held is None:
-        held = _watches[probe, terms] = Watch(probe, terms)
+        held = Watch(probe, terms)
         for (other, _), earlier in _watches.items():
-            if other == probe and earlier is not held:
+            if other == probe:
                 held.recall(earlier.state, earlier.addresses)
+        _watches[probe, terms] = held
+    held.join(listener)
     return held
 
 

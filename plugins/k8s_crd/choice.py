@@ -36,10 +36,9 @@ class Balance:
         """The addresses of a record set for whoever asks."""
         addresses, keep = held.data, ALWAYS
         weights = held.weights if self._weighted and _fit(held) else ()
-        drained = {weight.address for weight in weights if not weight.weight}
-        if len(drained) < len(addresses):
+        if wanted := {weight.address for weight in weights if weight.weight}:
             # Before they are chosen by place: whose own cluster is drained has to go elsewhere.
-            addresses = tuple(address for address in addresses if address not in drained)
+            addresses = tuple(address for address in addresses if address in wanted)
         if held.strategy == "geoip" and len(addresses) > 1:
             addresses, keep = self.places.near(subnet.asker(query, self._believed), addresses)
         if len(addresses) < 2:

@@ -111,6 +111,9 @@ def _of_slices(slices: Iterable[EndpointSlice], asked: Asked, *, imported: bool 
             continue
         # A slice can belong to an imported service and to the one of this cluster that was derived from it.
         cluster = held.cluster if imported else ""
+        if imported and not cluster:
+            # Without the cluster's id its endpoints have no name that an SRV record could show.
+            ports = ()
         for endpoint in held.endpoints:
             yield Spot(endpoint.address, ports, endpoint, cluster)
 

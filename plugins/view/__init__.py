@@ -91,6 +91,8 @@ def _placed(option: Option, error: ExpressionError) -> CorefileError:
         if at <= len(token.text):
             break
         at -= len(token.text) + 1
-    problem = token.problem(f"expr: {error}", error.hint)
+    cut_off = error.at >= len(" ".join(option.args)) and " #" in token.place.text
+    hint = "a word that begins with # is a comment: put the expression in double quotes" if cut_off else error.hint
+    problem = token.problem(f"expr: {error}", hint)
     column = token.place.column + at + (token.quoted and token.width > len(token.text))
     return CorefileError(dataclasses.replace(problem, place=token.place._replace(column=column), width=1))

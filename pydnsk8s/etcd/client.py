@@ -23,21 +23,27 @@ _OPTIONS = (
     # A watch may be silent for minutes: only a ping tells that from a server which is gone. etcd allows one every 5 s.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
 )
 _STALE = ("auth token", "auth store", "user name is empty")  # etcd has no status of its own for these
 
+Metadata = tuple[tuple[str, str], ...]
 Told = TypeVar("Told", bound=Message)
 
 
 class Client:
-    """Talks to one endpoint, ``patience`` seconds for a call; ``async with`` closes it. Every method raises EtcdError."""
+    """Talks to one endpoint, with ``patience`` seconds for a call; ``async with`` closes it.
+
+    Every method raises EtcdError.
+    """
 
     def __init__(self, access: Access, endpoint: str, patience: float = PATIENCE) -> None:
         self.endpoint = endpoint
         self._patience = patience
         self._access = access
-        self._metadata: tuple[tuple[str, str], ...] | None = None
+        self._logging_in = asyncio.Lock()
+        self._metadata: Metadata | None = None
         """What every call carries: the token of a login; None before it."""
         target = access.target(endpoint)
         if access.encrypted(endpoint):
@@ -80,15 +86,14 @@ class Client:
     @asynccontextmanager
     async def watch(self, start: bytes, end: bytes, revision: int) -> AsyncIterator[AsyncIterable[pb.WatchResponse]]:
         """Everything that changes from this revision on; ended by etcd with a response that is ``canceled``."""
-        await self._log_in()
         method = self._channel.stream_stream(
             "/etcdserverpb.Watch/Watch",
             request_serializer=pb.WatchRequest.SerializeToString,
             response_deserializer=pb.WatchResponse.FromString,
         )
-        # A member that has lost the others would be silent for ever, so it is told to hang up.
-        stream = method(metadata=(*(self._metadata or ()), ("hasleader", "true")))
         create = pb.WatchCreateRequest(key=start, range_end=end, start_revision=revision, progress_notify=True)
+        # A member that has lost the others would be silent for ever, so it is told to hang up.
+        stream = method(metadata=(*await self._log_in(), ("hasleader", "true")))
         try:
             await stream.write(pb.WatchRequest(create_request=create))
             yield stream
@@ -103,44 +108,42 @@ class Client:
 
     async def _call(self, path: str, request: Message, kind: type[Told]) -> Told:
         try:
-            await self._log_in()
             try:
-                return await self._send(path, request, kind)
+                return await self._send(path, request, kind, await self._log_in())
             except grpc.aio.AioRpcError as error:
                 if not self._access.user or not _is_stale(error):
                     raise
             # The token has run out, or users or roles were changed since: only logging in again helps.
             self._metadata = None
-            await self._log_in()
-            return await self._send(path, request, kind)
+            return await self._send(path, request, kind, await self._log_in())
         except grpc.aio.AioRpcError as error:
             raise self._error(error.details()) from None
         except DecodeError as error:
             raise self._error(f"not what etcd says: {error}") from None
 
-    async def _log_in(self) -> None:
-        if self._metadata is not None:
-            return
-        self._metadata = ()
-        if not self._access.user:
-            return
+    async def _log_in(self) -> Metadata:
+        """What a call has to carry."""
+        async with self._logging_in:  # one login is enough for calls made at once
+            if self._metadata is None:
+                self._metadata = await self._token() if self._access.user else ()
+            return self._metadata
+
+    async def _token(self) -> Metadata:
         request = pb.AuthenticateRequest(name=self._access.user, password=self._access.password)
         try:
-            token = (await self._send("Auth/Authenticate", request, pb.AuthenticateResponse)).token
-            self._metadata = (("token", token),)
+            return (("token", (await self._send("Auth/Authenticate", request, pb.AuthenticateResponse, ())).token),)
         except grpc.aio.AioRpcError as error:
-            # Where nobody has to log in, everybody may go on.
             if "not enabled" not in (error.details() or ""):
-                self._metadata = None
                 raise self._error(error.details()) from None
+            return ()  # where nobody has to log in, everybody may go on
 
-    async def _send(self, path: str, request: Message, kind: type[Told]) -> Told:
+    async def _send(self, path: str, request: Message, kind: type[Told], metadata: Metadata) -> Told:
         method: Callable[..., Awaitable[Told]] = self._channel.unary_unary(
             f"/etcdserverpb.{path}",
             request_serializer=type(request).SerializeToString,
             response_deserializer=kind.FromString,
         )
-        return await method(request, timeout=self._patience, metadata=self._metadata)
+        return await method(request, timeout=self._patience, metadata=metadata)
 
     def _error(self, details: str | None) -> EtcdError:
         return EtcdError(f"{self.endpoint}: {details or 'the connection broke'}")

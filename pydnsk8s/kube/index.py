@@ -55,7 +55,7 @@ class Index:
         self._clock = clock
         self._held: dict[Kind, dict[tuple[str, str], Object]] = {kind: {} for kind in KINDS}
         self._under: Shelves[Key, tuple[Object, ...]] = Shelves()
-        self._below: dict[bytes | str, int] = {}
+        self._below: Shelves[bytes | str, int] = Shelves()
         self._stamps = Stamps()
         self._copied = False
         self.changed_at = 0
@@ -138,7 +138,7 @@ class Index:
         """The index as it is now, to be read at leisure; the next change here has a later ``changed_at``."""
         twin = copy.copy(self)
         held = {kind: dict(objects) for kind, objects in self._held.items()}
-        own = held, self._under.copy(), dict(self._below), Stamps()
+        own = held, self._under.copy(), self._below.copy(), Stamps()
         twin._held, twin._under, twin._below, twin._stamps = own  # noqa: SLF001 - it is of this class
         self._copied = True
         return twin

@@ -50,22 +50,27 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     runner.close()
 
 
+PUT = [
+    ("www.example.org A 192.0.2.1", "www.example.org. 300 A 192.0.2.1 ; /skydns/org/example/www/"),
+    ("www.Example.org AAAA 2001:DB8::1", "www.example.org. 300 AAAA 2001:db8::1 ; /skydns/org/example/www/"),
+    ("shop.example.org CNAME www.example.org.", "shop.example.org. 300 CNAME www.example.org. ; /skydns/org/example/"),
+    ("example.org MX 5 www.example.org", "example.org. 300 MX 5 www.example.org. ; /skydns/org/example/"),
+    ("_s._tcp.example.org SRV 1 2 3 a.example.org", "_s._tcp.example.org. 300 SRV 1 2 3 a.example.org. ; /skydns/"),
+    ("example.org TXT -all of it", 'example.org. 300 TXT "-all of it" ; /skydns/org/example/'),
+    (
+        "192.0.2.1 PTR www.example.org",
+        "1.2.0.192.in-addr.arpa. 300 PTR www.example.org. ; /skydns/arpa/in-addr/192/0/2/1",
+    ),
+    ("*.apps.example.org A 192.0.2.9", "*.apps.example.org. 300 A 192.0.2.9 ; /skydns/org/example/apps/*/"),
+    ("example.org NS 192.0.2.53", "example.org. 300 NS ns.dns.example.org. ; /skydns/org/example/dns/ns/"),
+]
+
+
 def test_what_is_put_is_shown_with_its_key(shell: Shell) -> None:
-    put = [
-        (("www.example.org", "A", "192.0.2.1"), "www.example.org. 300 A 192.0.2.1 ; /skydns/org/example/www/"),
-        (("www.Example.org", "AAAA", "2001:DB8::1"), "www.example.org. 300 AAAA 2001:db8::1 ; /skydns/org/example/www/"),
-        (("shop.example.org", "CNAME", "www.example.org."), "shop.example.org. 300 CNAME www.example.org. ; /skydns/org/"),
-        (("example.org", "MX", "5", "www.example.org"), "example.org. 300 MX 5 www.example.org. ; /skydns/org/example/"),
-        (("_s._tcp.example.org", "SRV", "1", "2", "3", "a.example.org"), "_s._tcp.example.org. 300 SRV 1 2 3 a.example.org."),
-        (("example.org", "TXT", "-all", "of it"), 'example.org. 300 TXT "-all of it" ; /skydns/org/example/'),
-        (("192.0.2.1", "PTR", "www.example.org"), "1.2.0.192.in-addr.arpa. 300 PTR www.example.org. ; /skydns/arpa/in-addr/192/0/2/1\n"),
-        (("*.apps.example.org", "A", "192.0.2.9"), "*.apps.example.org. 300 A 192.0.2.9 ; /skydns/org/example/apps/*/"),
-        (("example.org", "NS", "192.0.2.53"), "example.org. 300 NS ns.dns.example.org. ; /skydns/org/example/dns/ns/"),
-    ]  # fmt: skip
-    for words, shown in put:
-        assert shell.prints("put", *words).startswith(shown)
+    for words, shown in PUT:
+        assert shell.prints("put", *words.split()).startswith(shown)
     listed = shell.prints("list")
-    for _, shown in put:
+    for _, shown in PUT:
         assert shown in listed
     assert "in-addr" not in shell.prints("list", "example.org")
     assert len(shell.prints("get", "www.example.org").splitlines()) == 2
@@ -92,7 +97,7 @@ def test_the_same_record_is_written_once(shell: Shell) -> None:
         (("www.example.org", "CNAME", "192.0.2.1"), "not a host name: '192.0.2.1'"),
         (("www.example.org", "CNAME", "a b"), "not a host name: 'a b'"),
         (("www.example.org", "CNAME", "a..b"), "an empty label"),
-        (("www.example.org", "MX", "0", "a.example.org"), "preference: expected a whole number from 1 to 65535, found '0'"),
+        (("www.example.org", "MX", "0", "a.example.org"), "preference: expected a whole number from 1 to 65535"),
         (("www.example.org", "SRV", "1", "2", "x", "a.example.org"), "port: expected a whole number"),
         (("www..org", "A", "192.0.2.1"), "an empty label"),
         (("a/b.example.org", "A", "192.0.2.1"), "a label with a slash has no key"),

@@ -151,7 +151,7 @@ async def test_a_lease_gets_shorter_and_is_asked_about_again() -> None:
         await clock.advance(10)
         assert leases.due() == [7]
         leases.leave(7)
-        assert known.alive
+        assert leases.stamp(7) is known
         leases.leave(7)
         assert not known.alive
         assert leases.due() == []

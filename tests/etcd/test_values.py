@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -75,10 +76,8 @@ def test_what_cannot_be_read_says_why(document: str, fault: str) -> None:
     ).map(lambda held: json.dumps(held).encode())
 )
 def test_any_octets_are_a_value_or_a_fault(document: bytes) -> None:
-    try:
+    with suppress(ValueError):
         assert read(PATH, document).path == PATH
-    except ValueError as error:
-        assert str(error)
 
 
 @given(wire_names)

@@ -27,7 +27,7 @@ example.org:1053 {{
         local {own}
         check http / port 8080
         interval 300ms
-        timeout 200ms
+        timeout 300ms
         fall 2
         retain 1m
     }}

@@ -16,6 +16,7 @@ from pydnsk8s.plugins.etcd import Etcd
 from pydnsk8s.server import Server
 from pydnsk8s.testing import Answer, Dns
 from tests.etcd.servers import Cluster, Tls, running
+from tests.kube.until import until
 
 pytestmark = pytest.mark.peer
 
@@ -68,9 +69,11 @@ def owned(resource: str) -> str:
 async def becomes(dns: Dns, expected: list[str], name: str, type: str = "A") -> Answer:
     """Ask until the answer is this; the test fails if that takes ten seconds."""
     async with asyncio.timeout(10):
-        while sorted((answer := await dns.ask(name, type)).answer) != sorted(expected):
+        while True:
+            answer = await dns.ask(name, type)
+            if sorted(answer.answer) == sorted(expected):
+                return answer
             await asyncio.sleep(0.001)
-    return answer
 
 
 async def test_a_service_is_announced_moved_and_withdrawn(etcd: Cluster) -> None:
@@ -115,9 +118,7 @@ async def test_answers_go_on_without_etcd(etcd: Cluster, caplog: pytest.LogCaptu
         await becomes(dns, expected, "nginx.foowidgets.k8s")
         assert connected() == 1
         etcd.members[0].kill()
-        async with asyncio.timeout(10):
-            while connected():
-                await asyncio.sleep(0.01)
+        await until(lambda: not connected())
         assert "serving 1 keys as last known" in caplog.text
         await becomes(dns, expected, "nginx.foowidgets.k8s")
         assert (await dns.ask("other.foowidgets.k8s")).rcode == "NXDOMAIN"
@@ -156,9 +157,7 @@ async def test_a_reload_keeps_tree_and_watch(etcd: Cluster) -> None:
         assert plugin() is not before
         assert plugin().tree is before.tree
         await etcd.put({NGINX: target("192.0.2.200")})
-        async with asyncio.timeout(10):
-            while not len(plugin().tree):
-                await asyncio.sleep(0.001)
+        await until(lambda: len(plugin().tree) == 1)
 
 
 async def test_random_changes_and_disconnections_end_as_a_fresh_list(etcd: Cluster) -> None:

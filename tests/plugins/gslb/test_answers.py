@@ -251,3 +251,20 @@ def test_no_reply_outlives_what_it_was_made_from(
 
     play(before)
     assert asyncio.run(testing.honest(rest, questions, lambda: play(after))) == []
+
+
+async def test_the_story_of_a_draw_tells_the_odds() -> None:
+    found = gslb(
+        "strategy weighted", "\ncluster eu 192.0.2.1 weight 3\ncluster us 192.0.2.3\ncluster old 192.0.2.4 weight 0\n"
+    )
+    assert [" ".join(line.split()) for line in service(found).story(query("app.example.org"))] == [
+        "app.example.org. weighted: healthy in eu, us",
+        "eu 192.0.2.1 in, drawn 3 in 4 (unknown)",
+        "us 192.0.2.3 in, drawn 1 in 4 (unknown)",
+        "old 192.0.2.4 out, drained (unknown)",
+    ]
+    turn(found, "eu", State.DOWN)
+    assert [" ".join(line.split()) for line in service(found).story(query("app.example.org"))][1:3] == [
+        "eu 192.0.2.1 out (down)",
+        "us 192.0.2.3 in, chosen (unknown)",
+    ]

@@ -47,6 +47,7 @@ async def test_a_port_that_takes_connections_passes_and_a_closed_one_does_not() 
         (page(b"all is lost"), WELL, "the page does not have what is looked for"),
         (page(b" " * 65536 + b"well"), WELL, "the page does not have what is looked for"),
         (CHUNKED, WELL, ""),
+        (page(b"", b"101 Switching Protocols"), WEB, "not HTTP"),
         (b"SSH-2.0-OpenSSH_9\r\n", WEB, "not HTTP"),
         (b"", WEB, "not HTTP"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, WEB, "not HTTP"),

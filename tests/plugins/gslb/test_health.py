@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pydnsk8s.plugins.gslb.health import Finding, Judgement, State
-from pydnsk8s.plugins.gslb.watch import Terms, Watch
+from pydnsk8s.plugins.gslb.watch import Terms, Watch, watch
 
 RESULTS = st.lists(st.booleans(), max_size=60)
 NUMBERS = st.integers(1, 5)
@@ -102,3 +104,53 @@ def test_looks_come_faster_while_they_contradict_what_is_known() -> None:
 def test_jitter_stays_within_its_bounds(interval: float, jitter: float) -> None:
     pause = Terms(interval=interval, jitter=jitter).pause(Judgement())
     assert interval * (1 - jitter) * 0.999 <= pause <= interval * (1 + jitter) * 1.001
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """A probe that notes how many looks are under way at once."""
+
+    number: int
+    present: list[int] = field(default_factory=list, compare=False)
+    most: list[int] = field(default_factory=list, compare=False)
+    kind = "crowd"
+
+    async def look(self, seconds: float) -> Finding:
+        self.present.append(self.number)
+        self.most.append(len(self.present))
+        await asyncio.sleep(0)
+        self.present.remove(self.number)
+        return Finding(True)
+
+
+def ignore() -> None:
+    """Listen and do nothing."""
+
+
+async def end(watches: list[Watch]) -> None:
+    tasks = [task for held in watches if (task := held.leave(ignore)) is not None]
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+async def test_only_so_many_targets_are_looked_at_at_a_time() -> None:
+    present: list[int] = []
+    most: list[int] = []
+    watches = [watch(Crowd(number, present, most), Terms(), ignore) for number in range(200)]
+    await asyncio.gather(*(held.looked.wait() for held in watches))
+    await end(watches)
+    assert len(most) == 200
+    assert max(most) == 64
+
+
+async def test_equal_probes_are_looked_at_once_until_nobody_listens() -> None:
+    one, other = watch(Crowd(1), Terms(), ignore), watch(Crowd(1), Terms(), ignore)
+    assert one is other
+    await one.looked.wait()
+    later = watch(Crowd(1), Terms(interval=5), ignore)
+    assert later is not one
+    assert later.state is State.UP
+    await end([one, later])
+    anew = watch(Crowd(1), Terms(), ignore)
+    assert anew.state is State.UNKNOWN
+    await end([anew])
