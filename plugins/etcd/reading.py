@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from pydnsk8s import names
@@ -15,7 +17,7 @@ from pydnsk8s.plugins.etcd.options import Options
 
 _TTL = 300  # seconds, of values that say nothing about it; CoreDNS's
 _LOOKUPS = 32  # names outside that one answer may need; CoreDNS sets no limit
-_ANY = (b"*", b"any")
+_ANY = re.compile(rb"(?:^|/)(?:\*|any)(?:$|/)")
 
 
 class Found(NamedTuple):
@@ -50,7 +52,7 @@ class Reading:
         self.tallies: tuple[Tally, ...] = ()
         self._tree = tree
         self._options = options
-        self._top = path_of(zone) or b""
+        self._top = _top(zone)
         self._stamps: set[Stamp] = set()
         self._seconds = math.inf
         self._lookups = 0
@@ -69,34 +71,28 @@ class Reading:
         path = path_of(name)
         if path is None:
             return None
-        if any(label in _ANY for label in names.labels(name)):
+        if _ANY.search(path):
             values = self._tree.matching(path, self._stamps)
-            return Found(path, values) if values else None
-        if values := self._tree.below(path, self._stamps):
-            return Found(path, values)
-        wildcard = self._wildcard(path)
-        values = self._tree.below(wildcard, self._stamps) if wildcard else []
-        return Found(wildcard, values) if values else None
+        else:
+            path = self._existing(path)
+            values = self._tree.below(path, self._stamps)
+        return Found(path, values) if values else None
 
     def find(self, name: bytes) -> Found | None:
         """The values of just this name; None if there is no such name, nor any below it."""
         path = path_of(name)
         if path is None:
             return None
+        path = self._existing(path)
         values = self._tree.at(path, self._stamps)
-        if values or self._tree.exists(path, self._stamps):
-            return Found(path, values)
-        wildcard = self._wildcard(path)
-        if not wildcard or not self._tree.exists(wildcard, self._stamps):
-            return None
-        return Found(wildcard, self._tree.at(wildcard, self._stamps))
+        return Found(path, values) if values or self._tree.exists(path, self._stamps) else None
 
-    def _wildcard(self, path: bytes) -> bytes:
-        """The wildcard that stands for a path which does not exist (RFC 4592 section 3.3.1); empty at the apex."""
-        if path == self._top:
-            return b""
-        above = self._tree.encloser(path, self._top, self._stamps)
-        return above + b"/*" if above else b"*"
+    def _existing(self, path: bytes) -> bytes:
+        """The path, or the wildcard that stands for it if it does not exist (RFC 4592 section 3.3.1)."""
+        encloser = self._tree.encloser(path, self._top, self._stamps)
+        if encloser == path:
+            return path
+        return encloser + b"/*" if encloser else b"*"
 
     def special(self, label: bytes) -> Found | None:
         """The values at and below ``LABEL.dns`` in the zone, where skydns keeps those of the apex."""
@@ -129,3 +125,8 @@ class Reading:
         self._met &= reply.keep
         self.tallies += reply.tallies
         return reply
+
+
+@lru_cache(256)
+def _top(zone: bytes) -> bytes:
+    return path_of(zone) or b""

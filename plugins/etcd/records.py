@@ -32,9 +32,11 @@ def grouped(values: Sequence[Value]) -> Sequence[Value]:
 
     All of them if the shortest key is in no group, or if others as short are in another one.
     """
-    depth = min((value.path.count(b"/") for value in values), default=0)
+    if not any(value.group for value in values):
+        return values
+    depth = min(value.path.count(b"/") for value in values)
     shortest = [value.group for value in values if value.path.count(b"/") == depth]
-    if not shortest or not shortest[0] or any(group not in ("", shortest[0]) for group in shortest):
+    if not shortest[0] or any(group not in ("", shortest[0]) for group in shortest):
         return values
     return [value for value in values if value.group in ("", shortest[0])]
 

@@ -24,18 +24,18 @@ async def answer(reading: Reading) -> Answer | None:
             found = reading.special(b"apex") or found
     if found is None:
         return None
-    return await _of_type(reading, found)
+    if query.type in (codes.A, codes.AAAA, codes.TXT):
+        return Answer(await _data(reading, query.name, found.values, query.type, ()))
+    return await _pointing(reading, found)
 
 
-async def _of_type(reading: Reading, found: Found) -> Answer:
-    type = reading.query.type
+async def _pointing(reading: Reading, found: Found) -> Answer:
+    """The records whose data are names."""
 
     async def resolve(target: bytes) -> Iterable[Record]:
         return [record for each in (codes.A, codes.AAAA) for record in await _addresses_of(reading, target, each)]
 
-    match type:
-        case codes.A | codes.AAAA | codes.TXT:
-            return Answer(await _data(reading, reading.query.name, found.values, type, ()))
+    match reading.query.type:
         case codes.CNAME:
             named = [value for value in found.own if value.kind == codes.CNAME]
             return Answer([records.alias(reading, reading.query.name, value) for value in named[:1]])

@@ -76,8 +76,10 @@ class Tree:
         """The values at the path and below it, in the order of their keys, MOST at the most."""
         read.add(self._stamp("below", path))
         first, last = self._span(path)
-        places = [path, *self._order[first : min(last, first + MOST)]]
-        return [*islice((value for place in places for value in self._at.get(place, ())), MOST)]
+        found = [*self._at.get(path, ())]
+        for place in self._order[first : min(last, first + MOST)]:
+            found += self._at[place]
+        return found[:MOST]
 
     def matching(self, path: bytes, read: set[Stamp]) -> list[Value]:
         """As :meth:`below`, for a path whose segments ``*`` and ``any`` stand for any one segment."""
@@ -91,7 +93,12 @@ class Tree:
         return [*islice((value for place in places for value in self._at[place]), MOST)]
 
     def encloser(self, path: bytes, zone: bytes, read: set[Stamp]) -> bytes:
-        """The closest encloser of a path that does not exist, at the furthest the zone's (RFC 4592 section 3.3.1)."""
+        """The closest encloser of a path, at the furthest the zone's (RFC 4592 section 3.3.1).
+
+        A path that exists is its own, and leaves the stamp to whoever reads it now.
+        """
+        if path == zone or self._exists(path):
+            return path
         missing, above = path, path.rpartition(b"/")[0]
         while above != zone and not self._exists(above):
             missing, above = above, above.rpartition(b"/")[0]
@@ -184,8 +191,11 @@ class Tree:
             self._retire("below", path)
 
     def _exists(self, path: bytes) -> bool:
-        first, last = self._span(path)
-        return path in self._at or first < last
+        if path in self._at:
+            return True
+        below = path + b"/" if path else b""
+        first = bisect_left(self._order, below)
+        return first < len(self._order) and self._order[first].startswith(below)
 
     def _span(self, path: bytes) -> tuple[int, int]:
         """Where in the order the paths below this one are."""

@@ -77,7 +77,8 @@ _KNOWN = frozenset(_Json.__struct_fields__)
 def path_of(name: bytes) -> bytes | None:
     """The path of a name in wire form; None if no key can stand for it."""
     labels = names.labels(name)
-    return None if any(b"/" in label for label in labels) else b"/".join(reversed(labels))
+    path = b"/".join(labels[::-1])
+    return path if path.count(b"/") < (len(labels) or 1) else None
 
 
 def name_of(path: bytes) -> bytes:

@@ -17,6 +17,7 @@ from pydnsk8s.kube.source import Sink
 from pydnsk8s.kube.watch import Watch
 
 _STOP_SECONDS = 2.0
+_running: list[Api] = []
 
 
 class Api:
@@ -62,14 +63,13 @@ class Api:
         self._watches = [Watch(self._access, scope, sink, self._handover, self._outages) for scope in self._scopes]
         for watch in self._watches:
             watch.start()
-        metrics.before_scrape.append(self._measure)
+        _running.append(self)
 
     async def stop(self) -> None:
         """End all threads; nothing reaches the sink after this returns."""
         if self._handover is None:
             return
-        metrics.before_scrape.remove(self._measure)
-        measures.AGE.remove(self._access.host)
+        _running.remove(self)
         for watch in self._watches:
             watch.cancel()
         self._handover.close()
@@ -80,5 +80,18 @@ class Api:
         for watch in self._watches:
             watch.join(max(0.0, deadline - time.monotonic()))
 
-    def _measure(self) -> None:
-        measures.AGE.labels(self._access.host).set(self._outages.age)
+    @property
+    def age(self) -> tuple[str, float]:
+        """The server's host, and for how many seconds some kind could not be followed there."""
+        return self._access.host, self._outages.age
+
+
+def _measure() -> None:
+    # Several plugins may follow one server: what is shown is the worst that any of them has.
+    measures.AGE.clear()
+    for host, age in (api.age for api in _running):
+        shown = measures.AGE.labels(host)
+        shown.set(max(age, shown.value))
+
+
+metrics.before_scrape.append(_measure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,12 @@ async def test_certificates_that_cannot_be_read_stop_the_start(tmp_path: Path) -
     etcd = plugin(Etcd, f"etcd {{\n endpoint https://127.0.0.1:1\n tls {tmp_path}/missing.pem\n}}")
     with pytest.raises(StartError, match=r"plugin/etcd: cannot read .*missing\.pem"):
         await etcd.start()
+
+
+async def test_a_missing_library_is_named_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydnsk8s.etcd.mirror", None)
+    with pytest.raises(StartError, match=r"pip install 'pydnsk8s\[etcd\]'"):
+        await plugin(Etcd, "etcd").start()
 
 
 def test_the_password_is_not_shown() -> None:
