@@ -75,6 +75,7 @@ class Query:
         "klass",
         "labels",
         "name",
+        "packet",
         "plain",
         "question",
         "serial",
@@ -109,6 +110,8 @@ class Query:
         """The name as the client spelled it; replies repeat it (draft-vixie-dnsext-dns0x20)."""
         self.size = size
         """Octets of the packet it came in; 0 for one asked in memory."""
+        self.packet = b""
+        """The packet it came in; empty for one asked in memory or changed since."""
         self.plain = True
         """Whether the packet held nothing but its question and an OPT without options, a client subnet apart.
 
@@ -149,6 +152,7 @@ class Query:
         twin.client = self.client
         twin.question = changes.get("name", self.question)
         twin.size = self.size
+        twin.packet = b"" if "name" in changes or "type" in changes or "edns" in changes else self.packet
         twin.plain = self.plain
         twin.serial = self.serial
         twin.zone = self.zone

@@ -307,3 +307,37 @@ def test_a_packet_that_is_not_quite_the_one_asked_is_not_taken_for_it(packet: by
         assert packet[2:].lower() in [question(name)[2:] for name in NAMES[:2]]
         assert told[:2] == packet[:2]
         assert told[12 : len(packet)] == packet[12:]
+
+
+def test_an_entry_that_has_ended_hides_no_other_of_a_longer_or_shorter_prefix() -> None:
+    for before, after in ((16, 24), (24, 16)):
+        gate, stamp = Gate(), Stamp()
+        learn(gate, NAMES[0], Keep.while_(stamp) & Keep(prefix4=before))
+        stamp.retire()
+        learn(gate, NAMES[0], Keep(prefix4=after))
+        assert gate.look(question(NAMES[0]), HERE, 0.0)
+
+
+def test_a_client_subnet_is_part_of_the_question() -> None:
+    gate = Gate()
+    told = [Edns(options=((codes.OPTION_SUBNET, b"\0\1\x18\0\xcb\0" + bytes((last,))),)) for last in (113, 114)]
+    asked = [draw.packet(Query(NAMES[0], codes.A, id=1, edns=edns)) for edns in told]
+    gate.remember(asked[0], reply_to(NAMES[0]), ALWAYS, ADDRESS, 0.0)
+    assert gate.look(asked[0], HERE, 0.0)
+    assert gate.look(asked[1], HERE, 0.0) is None
+    assert gate.look(question(NAMES[0]), HERE, 0.0) is None
+
+
+def test_who_watches_is_told_of_the_replies_of_its_own_block() -> None:
+    gate = Gate()
+    seen: list[bytes] = []
+
+    def watch(packet: bytes, reply: bytes, sender: object) -> None:
+        seen.append(reply)
+
+    gate.remember(question(NAMES[0]), reply_to(NAMES[0]), EACH_CLIENT, ADDRESS, 0.0, watch=watch)
+    gate.remember(question(NAMES[0]), reply_to(NAMES[0], 2), EACH_CLIENT, packed("192.0.2.2"), 0.0)
+    assert gate.look(question(NAMES[0]), ("192.0.2.2", 1), 0.0)
+    assert seen == []
+    assert gate.look(question(NAMES[0]), HERE, 0.0)
+    assert len(seen) == 1

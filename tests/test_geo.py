@@ -14,8 +14,11 @@ from tests import databases
 from tests.upstream.servers import until
 
 LOG = logging.getLogger("pydnsk8s.plugin.geoip")
-GERMANY = {"192.0.2.0/25": {"country": {"iso_code": "DE"}}, "2001:db8::/33": {"country": {"iso_code": "DE"}}}
-FRANCE = {"192.0.2.0/26": {"country": {"iso_code": "FR"}}}
+GERMANY: dict[str, dict[str, object]] = {
+    "192.0.2.0/25": {"country": {"iso_code": "DE"}},
+    "2001:db8::/33": {"country": {"iso_code": "DE"}},
+}
+FRANCE: dict[str, dict[str, object]] = {"192.0.2.0/26": {"country": {"iso_code": "FR"}}}
 
 
 def asker(text: str) -> Asker:
@@ -43,9 +46,9 @@ def test_a_database_of_ipv4_alone_knows_nothing_of_the_rest(tmp_path: Path) -> N
 
 
 def test_there_is_none_and_there_is_half_of_one(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableError, match="cannot read .*nowhere: no such file or directory"):
+    with pytest.raises(UnreadableError, match=r"cannot read .*nowhere: no such file or directory"):
         opened(tmp_path / "nowhere")
-    with pytest.raises(UnreadableError, match="cannot read .*: is a directory"):
+    with pytest.raises(UnreadableError, match=r"cannot read .*: is a directory"):
         opened(tmp_path)
     whole = databases.write(tmp_path / "a.mmdb", GERMANY).read_bytes()
     half = tmp_path / "half.mmdb"

@@ -14,6 +14,7 @@ import pytest
 from pydnsk8s import chain, corefile, testing
 from pydnsk8s.listen import http
 from pydnsk8s.plugins.health import Health
+from tests import databases
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = sorted(path.parent for path in (ROOT / "plugins").glob("*/__init__.py"))
@@ -146,7 +147,15 @@ def any_free_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Health, "linger", linger)
 
 
-@pytest.mark.usefixtures("any_free_port")
+@pytest.fixture
+def databases_at_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The files that examples of geoip name are in the current directory."""
+    for type in ("GeoLite2-City", "GeoLite2-Country", "GeoLite2-ASN", "sites"):
+        databases.write(tmp_path / f"{type}.mmdb", databases.countries(DE="192.0.2.0/24"), type)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("any_free_port", "databases_at_hand")
 @pytest.mark.parametrize("text", EXAMPLES)
 async def test_an_example_starts_as_it_stands(text: str) -> None:
     async with testing.listening(text) as server:

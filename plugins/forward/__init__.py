@@ -19,6 +19,7 @@ from pydnsk8s.upstream import Address, Message, Unanswered, Upstream, resolve
 
 _log = log.plugin("forward")
 _ALTOGETHER = 5.0  # seconds for all attempts together
+_SMALLEST = 512  # RFC 6891 section 6.2.3: octets, the least that EDNS can offer
 _PAUSE = 0.02  # seconds before upstreams that all refused at once are tried again
 _FLAGS = 0x7800 | codes.RD | codes.AD | codes.CD
 # RFC 7873 section 5.4 and RFC 7828 section 3.2.1: these belong to the connection between client and us.
@@ -195,10 +196,15 @@ class Forward(Plugin):
 def _message(query: Query, limit: int) -> Message:
     """What is sent for a query: its question as the client spelled it, its flags and its EDNS."""
     edns = query.edns
+    flags = query.flags & _FLAGS
+    if query.packet and query.plain and (edns is None or _SMALLEST <= edns.size <= limit):
+        # The client's own packet says just that.
+        packet = b"\0\0" + flags.to_bytes(2, "big") + query.packet[4:]
+        return Message(packet, packet[12 : 16 + len(query.question)])
     if edns is not None:
         options = edns.options and tuple(option for option in edns.options if option[0] not in _HOP_BY_HOP)
-        edns = Edns(max(512, min(edns.size, limit)), edns.do, 0, options)
-    return Message.ask(query.question, query.type, klass=query.klass, flags=query.flags & _FLAGS, edns=edns)
+        edns = Edns(max(_SMALLEST, min(edns.size, limit)), edns.do, 0, options)
+    return Message.ask(query.question, query.type, klass=query.klass, flags=flags, edns=edns)
 
 
 def _without_subnet(query: Query) -> Query:

@@ -123,42 +123,38 @@ class Entry:
 class Fork:
     """One question whose answer depends on who asks: an entry for each client prefix."""
 
-    __slots__ = ("cost", "entries", "known", "prefixes")
+    __slots__ = ("cost", "entries", "shifts")
 
     def __init__(self) -> None:
         self.cost = 0
         """Octets it takes, about."""
-        self.entries: dict[tuple[int, bytes], Entry] = {}
-        self.prefixes: set[tuple[int, int]] = set()
-        self.known: dict[bytes, Entry] = {}
-        """The entries lately found for whole addresses."""
+        self.entries: dict[tuple[int, int, int], Entry] = {}
+        """By octets of the address, bits of it that do not matter, and the others."""
+        self.shifts: dict[int, list[int]] = {}
+        """By octets of the address, how many bits of it do not matter to some entry."""
 
     def find(self, address: bytes, now: float) -> Entry | None:
         """A good entry for the address, if there is one."""
-        entry = self.known.get(address)
-        if entry is not None and entry.good(now):
-            return entry
-        for octets, bits in self.prefixes:
-            if octets != len(address):
-                continue
+        octets, number = len(address), int.from_bytes(address, "big")
+        for shift in self.shifts.get(octets, ()):
+            entry = self.entries.get((octets, shift, number >> shift))
             # One that has ended must not hide another under a longer or shorter prefix.
-            entry = self.entries.get((bits, _masked(address, bits)))
             if entry is not None and entry.good(now):
-                if len(self.known) >= _FORKS:
-                    self.known.clear()
-                self.known[address] = entry
                 return entry
         return None
 
     def put(self, address: bytes, bits: int, entry: Entry) -> None:
+        """Keep an entry for all who share so many leading bits of the address."""
         if len(self.entries) >= _FORKS:
             self.settle()
             self.entries.clear()
-            self.prefixes.clear()
-            self.known.clear()
+            self.shifts.clear()
             self.cost = 0
-        self.prefixes.add((len(address), bits))
-        key = bits, _masked(address, bits)
+        octets, shift = len(address), len(address) * 8 - bits
+        shifts = self.shifts.setdefault(octets, [])
+        if shift not in shifts:
+            shifts.append(shift)
+        key = octets, shift, int.from_bytes(address, "big") >> shift
         if (old := self.entries.get(key)) is not None:
             old.settle()
             self.cost -= old.cost
@@ -172,11 +168,6 @@ class Fork:
     def settle(self) -> None:
         for entry in self.entries.values():
             entry.settle()
-
-
-def _masked(address: bytes, bits: int) -> bytes:
-    size = len(address) * 8
-    return (int.from_bytes(address, "big") >> (size - bits)).to_bytes(len(address), "big")
 
 
 def question_end(packet: bytes) -> int:

@@ -92,6 +92,7 @@ def _read(packet: bytes, client: Client, others: int, additionals: int) -> Query
         question=question,
         size=at,
     )
+    query.packet = packet
     query.plain = plain
     query.serial = serial
     return query

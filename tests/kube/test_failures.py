@@ -214,7 +214,7 @@ async def test_a_kind_that_is_not_defined_counts_as_empty_until_it_is(
     server.unknown = {"ServiceImport"}
     async with followed(server, (Service, ServiceImport)) as (index, api):
         await until(lambda: index.synced)
-        assert "ServiceImport: 404 the server does not know serviceimports.multicluster.x-k8s.io" in api.trouble
+        await until(lambda: "404 the server does not know serviceimports.multicluster.x-k8s.io" in api.trouble)
         assert index.count(ServiceImport) == 0
         server.apply("ServiceImport", "web", "shop", spec={"type": "ClusterSetIP", "ips": ["192.0.2.7"], "ports": []})
         server.unknown.clear()

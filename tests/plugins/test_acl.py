@@ -190,7 +190,8 @@ def test_a_wrong_policy_is_an_error_that_says_where(policy: str, wrong: str) -> 
     "policy",
     [
         "block", "block type A", "allow net 2001:0db8:85a3:0000:0000:8a2e:0370:7334", "block net 192.0.2.1/24",
-        "filter TYPE A AAAA TYPE65280 NET 192.0.2.0/24 2001:db8::/32", "drop net 192.0.2.0/24 type MX", "block type * net *",
+        "filter TYPE A AAAA TYPE65280 NET 192.0.2.0/24 2001:db8::/32", "drop net 192.0.2.0/24 type MX",
+        "block type * net *",
     ],
 )  # fmt: skip
 def test_a_policy_may_leave_out_what_it_does_not_care_for(policy: str) -> None:

@@ -197,13 +197,13 @@ async def test_of_edns_options_only_extended_errors_are_kept() -> None:
     assert (await ask(held, upstream)).options == (why,)
 
 
-async def test_client_subnets_pass_by_the_cache_both_ways() -> None:
+async def test_queries_with_a_client_subnet_and_those_without_know_nothing_of_each_other() -> None:
     held, upstream = cache(), Upstream(A_300)
-    await ask(held, upstream, subnet=True)
-    assert len(held.success) == 0
-    await ask(held, upstream)
-    await ask(held, upstream, subnet=True)
-    assert len(upstream.asked) == 3
+    for _ in range(2):
+        await ask(held, upstream, subnet=True)
+        await ask(held, upstream)
+    assert len(held.success) == 2
+    assert len(upstream.asked) == 2
 
 
 async def test_hinfo_passes_so_that_loop_sees_all_its_probes() -> None:

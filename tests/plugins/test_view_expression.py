@@ -153,9 +153,10 @@ def test_what_is_decided_is_not_looked_at_further() -> None:
 
 
 WORDS = [
-    "1", "0", "'a'", "true", "nil", "name()", "type()", "size()", "client_ip()", "'192.0.2.0/24'", "incidr(", "metadata(",
-    "any(", "len(", "map(", "split(", "(", ")", "[", "]", ",", "#", "?", ":", "|", "not", "-", "==", "<", "and", "or", "in",
-    "matches", "+", "*", "/", "%", "**", "..", "??", "{", "}",
+    "1", "0", "'a'", "true", "nil", "name()", "type()", "size()", "client_ip()", "'192.0.2.0/24'", "incidr(",
+    "metadata(",
+    "any(", "len(", "map(", "split(", "(", ")", "[", "]", ",", "#", "?", ":", "|", "not", "-", "==", "<", "and", "or",
+    "in", "matches", "+", "*", "/", "%", "**", "..", "??", "{", "}",
 ]  # fmt: skip
 
 
@@ -164,7 +165,8 @@ def test_any_text_is_an_expression_or_an_error_and_any_query_true_of_it_or_not(s
     try:
         node = parse(source)
     except ExpressionError as error:
-        assert 0 <= error.at <= len(source)
+        place = error.at
+        assert 0 <= place <= len(source)
         return
     assert decide(node, Asked(query)) in (True, False)
     try:
