@@ -20,8 +20,8 @@ class Spot(NamedTuple):
     """The ports asked for there; none if it has no ports at all."""
     endpoint: Endpoint | None = None
     """None for an address of the service itself."""
-    cluster: str = ""
-    """The cluster that an imported endpoint is in."""
+    cluster: str | None = None
+    """The cluster that an imported endpoint is in; empty if its slice does not say, None for one of this cluster."""
 
 
 class Found(NamedTuple):
@@ -110,10 +110,7 @@ def _of_slices(slices: Iterable[EndpointSlice], asked: Asked, *, imported: bool 
         if asked.port and not ports:
             continue
         # A slice can belong to an imported service and to the one of this cluster that was derived from it.
-        cluster = held.cluster if imported else ""
-        if imported and not cluster:
-            # Without the cluster's id its endpoints have no name that an SRV record could show.
-            ports = ()
+        cluster = held.cluster if imported else None
         for endpoint in held.endpoints:
             yield Spot(endpoint.address, ports, endpoint, cluster)
 

@@ -51,7 +51,10 @@ def _target(spot: Spot, service: bytes, options: Options) -> bytes | None:
     if spot.endpoint is None:
         return service
     label = endpoint_name(spot.endpoint, pod_names=options.pod_names)
-    return below(service, label, spot.cluster) if spot.cluster else below(service, label)
+    if spot.cluster is None:
+        return below(service, label)
+    # Without the cluster's id an imported endpoint has no name.
+    return below(service, label, spot.cluster) if spot.cluster else None
 
 
 def below(zone: bytes, *labels: str) -> bytes | None:
