@@ -21,7 +21,7 @@ _USAGE = {
     "reload": "reload DURATION",
 }
 _LABEL = re.compile(r"[\w-]+(/[\w-]+)*", re.ASCII)
-_REMEMBERED = 4096  # askers whose labels are at hand
+_REMEMBERED = 1024  # askers whose labels are at hand
 _LOG = log.plugin("geoip")
 
 

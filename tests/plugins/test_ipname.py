@@ -127,6 +127,9 @@ def test_what_is_found_is_what_a_search_by_hand_finds(text: str) -> None:
         *(str(ipaddress.IPv4Address(bytes.fromhex(held))) for held in hexed),
     ]
     v6 = [str(ipaddress.IPv6Address(held)) for held in (piece.replace("-", ":") for piece in pieces) if is_v6(held)]
+    if not v6:
+        whole = [part for part in text.split(".") if len(part) == 32 and set(part) <= set("0123456789abcdef")]
+        v6 = [str(ipaddress.IPv6Address(bytes.fromhex(part))) for part in whole]
     found = shown(sslip(text))
     assert found[0] == (v4[0] if v4 else "")
     assert (not found[1] and not v6) or str(ipaddress.IPv6Address(found[1])) in v6
