@@ -185,6 +185,7 @@ class Gate:
         for store in (self._memo, self._forks, self._small, self._main):
             store.clear()
         self._held = 0
+        self._door = Door(self.entries)
 
 
 def _rest(held: Entry | Fork) -> None:

@@ -106,7 +106,7 @@ def _read_others(packet: bytes, at: int, others: int, additionals: int) -> tuple
     edns, plain, serial = None, not others, None
     for index in range(others + additionals):
         start = at
-        at = _skip_name(packet, at)
+        at = skip_name(packet, at)
         type, klass, ttl, length = _RECORD.unpack_from(packet, at)
         at += 10 + length
         if at > len(packet):
@@ -127,7 +127,8 @@ def _read_others(packet: bytes, at: int, others: int, additionals: int) -> tuple
     return at, edns, plain, serial
 
 
-def _skip_name(packet: bytes, at: int) -> int:
+def skip_name(packet: bytes, at: int) -> int:
+    """Where what follows a name starts; FormError for a label of a kind nobody has defined."""
     while length := packet[at]:
         if length >= 0xC0:
             return at + 2

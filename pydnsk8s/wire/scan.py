@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pydnsk8s import codes
 from pydnsk8s.message import Record
 from pydnsk8s.rdata import LAYOUTS
-from pydnsk8s.wire.parse import FormError, read_options
+from pydnsk8s.wire.parse import FormError, read_options, skip_name
 
 _HEADER = struct.Struct(">HHHHHH")
 _RECORD = struct.Struct(">HHIH")
@@ -45,7 +45,7 @@ def _scan(wire: bytes) -> Scan:
     _, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(wire)
     if questions != 1:
         raise FormError(f"{questions} questions")
-    at = question_end = _skip_name(wire, 12) + 4
+    at = question_end = skip_name(wire, 12) + 4
     opt_at, rcode = 0, flags & 15
     options: tuple[tuple[int, bytes], ...] = ()
     ttls = []
@@ -53,7 +53,7 @@ def _scan(wire: bytes) -> Scan:
     for index in range(total):
         start = at
         # Most owners are a pointer to the question.
-        at = at + 2 if wire[at] >= 0xC0 else _skip_name(wire, at)
+        at = at + 2 if wire[at] >= 0xC0 else skip_name(wire, at)
         type, _, ttl, length = _RECORD.unpack_from(wire, at)
         if type == codes.OPT:
             if opt_at or index < total - additionals or wire[start]:
@@ -70,16 +70,6 @@ def _scan(wire: bytes) -> Scan:
     opt_last = bool(opt_at) and (not ttls or ttls[-1] < opt_at)
     counts = answers, authorities, additionals
     return Scan(flags, question_end, counts, tuple(ttls), opt_at, opt_last, rcode, options)
-
-
-def _skip_name(wire: bytes, at: int) -> int:
-    while length := wire[at]:
-        if length >= 0xC0:
-            return at + 2
-        if length > 63:
-            raise FormError("a label of an unknown kind")
-        at += 1 + length
-    return at + 1
 
 
 def records(wire: bytes, found: Scan) -> tuple[tuple[Record, ...], tuple[Record, ...], tuple[Record, ...]]:
