@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -211,7 +212,8 @@ class Clock:
     """A clock that stands still until it is moved: for the answers' ages and the loop's timers alike."""
 
     def __init__(self) -> None:
-        self._start = clock.now()
+        # A whole number, so that whole seconds stay whole: a TTL must not differ by a rounding.
+        self._start = float(math.ceil(clock.now()))
         self.ahead = 0.0
         """Seconds it was moved so far."""
 
