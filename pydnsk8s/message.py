@@ -167,6 +167,18 @@ class Query:
         """Ask the same server another question, as a CNAME's target wants it: all its zones and plugins."""
         return await self.ask(self.with_(name=name, type=type, depth=self.depth + 1))
 
+    async def follow(self, alias: Reply) -> Reply:
+        """An alias, a reply of one CNAME record, and what the name it stands for has of the type asked for."""
+        reached = await self.lookup(alias.answer[0].data, self.type)
+        # RFC 1034 section 4.3.2: what could not be found behind the alias does not take the alias away.
+        chain = dict.fromkeys((*alias.answer, *(reached.answer if reached.rcode == codes.NOERROR else ())))
+        return alias.with_(
+            answer=tuple(chain),
+            keep=alias.keep & reached.keep,
+            truncated=reached.truncated,
+            tallies=reached.tallies,
+        )
+
     def __repr__(self) -> str:
         return f"<Query {names.text(self.name)} {codes.class_name(self.klass)} {codes.type_name(self.type)}>"
 

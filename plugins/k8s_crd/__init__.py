@@ -92,7 +92,7 @@ class K8sCrd(Plugin):
         if isinstance(outcome, Reply):
             return outcome
         if isinstance(outcome, Alias):
-            return await self._follow(query, outcome)
+            return await query.follow(Reply(answer=(outcome.record,), keep=outcome.keep, plugin=self.name))
         if self.options.fall.through(query.name):
             return (await rest(query)).under(outcome)
         return Reply(codes.NXDOMAIN, authority=(self._soa(zone),), keep=outcome, plugin=self.name)
@@ -177,19 +177,6 @@ class K8sCrd(Plugin):
                 for each in (held[type] for type in _ADDRESSES if type in held):
                     found += self._records(each, each.data)
         return tuple(found), keep
-
-    async def _follow(self, query: Query, alias: Alias) -> Reply:
-        """The alias, and what the name it stands for has of the type asked for."""
-        reached = await query.lookup(alias.record.data, query.type)
-        # RFC 1034 section 4.3.2: what could not be found behind the alias does not take the alias away.
-        chain = dict.fromkeys((alias.record, *(reached.answer if reached.rcode == codes.NOERROR else ())))
-        return Reply(
-            answer=tuple(chain),
-            keep=alias.keep & reached.keep,
-            plugin=self.name,
-            truncated=reached.truncated,
-            tallies=reached.tallies,
-        )
 
     def _records(self, held: RecordSet, data: Iterable[bytes]) -> tuple[Record, ...]:
         ttl = self.options.ttl if held.ttl is None else held.ttl

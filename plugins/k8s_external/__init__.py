@@ -111,7 +111,7 @@ class K8sExternal(Plugin):
             soa = self._soa(zone, self._index)
             return Reply(codes.NXDOMAIN, authority=(soa,), keep=outcome, plugin=self.name)
         if outcome.answer and outcome.answer[0].type == codes.CNAME != query.type:
-            return await self._follow(query, outcome)
+            return await query.follow(outcome)
         return outcome
 
     def _look_up(self, query: Query, zone: bytes) -> Reply | Keep:
@@ -155,18 +155,6 @@ class K8sExternal(Plugin):
         if not exposed(index, self._options, service.namespace):
             return None
         return face(index, service, headless=self.headless)
-
-    async def _follow(self, query: Query, alias: Reply) -> Reply:
-        """The alias, and what the load balancer's name has of the type asked for."""
-        reached = await query.lookup(alias.answer[0].data, query.type)
-        # RFC 1034 section 4.3.2: what could not be found behind the alias does not take the alias away.
-        chain = dict.fromkeys((*alias.answer, *(reached.answer if reached.rcode == codes.NOERROR else ())))
-        return alias.with_(
-            answer=tuple(chain),
-            keep=alias.keep & reached.keep,
-            truncated=reached.truncated,
-            tallies=reached.tallies,
-        )
 
     def _look_up_address(self, query: Query, zone: bytes) -> Reply | Keep:
         """The reply for a reverse name that exists; for one that does not, how long that is known."""

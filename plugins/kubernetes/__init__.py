@@ -102,7 +102,7 @@ class Kubernetes(Plugin):
         if isinstance(outcome, Reply):
             return outcome
         if isinstance(outcome, Alias):
-            return await self._follow(query, outcome)
+            return await query.follow(Reply(answer=(outcome.record,), keep=outcome.keep, plugin=self.name))
         if self.options.fall.through(query.name):
             return (await rest(query)).under(outcome)
         return Reply(codes.NXDOMAIN, authority=(self._soa(zone),), keep=outcome, plugin=self.name)
@@ -158,19 +158,6 @@ class Kubernetes(Plugin):
         if query.type == codes.CNAME:
             return Reply(answer=(record,), keep=keep, plugin=self.name)
         return Alias(record, keep)
-
-    async def _follow(self, query: Query, alias: Alias) -> Reply:
-        """The alias, and what the name it stands for has of the type asked for."""
-        reached = await query.lookup(alias.record.data, query.type)
-        # RFC 1034 section 4.3.2: what could not be found behind the alias does not take the alias away.
-        chain = dict.fromkeys((alias.record, *(reached.answer if reached.rcode == codes.NOERROR else ())))
-        return Reply(
-            answer=tuple(chain),
-            keep=alias.keep & reached.keep,
-            plugin=self.name,
-            truncated=reached.truncated,
-            tallies=reached.tallies,
-        )
 
     def _look_up_pod(self, query: Query, zone: bytes, asked: Asked) -> Reply | Keep:
         keys: list[Key] = [("namespace", asked.namespace)]
