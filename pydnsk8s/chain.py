@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from pydnsk8s import plugins as rooms
 from pydnsk8s.corefile import Block, CorefileError, Directive, Problem
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock, fail, refuse
+from pydnsk8s.plugin import Amend, Chain, Plugin, Prompt, Rest, ServerBlock, fail, refuse
 
 ORDER = (
     "root", "metadata", "geoip", "cancel", "proxyproto", "quic", "grpc_server", "https", "https3", "timeouts",
@@ -73,14 +73,32 @@ def place(directive: str) -> tuple[int, int, str]:
     raise ValueError(f"plugin {directive!r} does not say where it stands: give its class `before` or `after`")
 
 
-def link(plugins: Sequence[Plugin]) -> Rest:
-    """Join plugins into one handler; those without an ``answer`` of their own cost nothing."""
-    handlers = [plugin for plugin in plugins if type(plugin).answer is not Plugin.answer]
+def link(plugins: Sequence[Plugin]) -> Chain:
+    """Join plugins into one chain; those that override neither hook cost nothing."""
+    handlers = [plugin for plugin in plugins if takes_part(plugin)]
     # A block without any handler refuses; one whose last handler passes on has failed (as CoreDNS does).
     rest: Rest = fail if handlers else refuse
     for plugin in reversed(handlers):
         rest = partial(plugin.answer, rest=rest)
-    return rest
+    return Chain(rest, tuple(_prompts(handlers)))
+
+
+def takes_part(plugin: Plugin) -> bool:
+    """Whether the plugin has a hand in answers."""
+    return any(getattr(type(plugin), hook) is not getattr(Plugin, hook) for hook in ("at_once", "amend", "answer"))
+
+
+def _prompts(handlers: Sequence[Plugin]) -> Iterator[Prompt]:
+    """Those that can be asked at once: all before the first that has to be waited for."""
+    amends: tuple[Amend, ...] = ()
+    for plugin in handlers:
+        kind = type(plugin)
+        if kind.at_once is not Plugin.at_once:
+            yield Prompt(plugin.at_once, amends)
+        elif kind.answer is not Plugin.answer:
+            return
+        if kind.amend is not Plugin.amend:
+            amends = (plugin.amend, *amends)
 
 
 def set_up(blocks: Sequence[tuple[Block, ServerBlock]]) -> Iterator[Problem]:

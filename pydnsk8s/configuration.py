@@ -161,7 +161,7 @@ def _overlap(key: Key, zone: bytes, other: Address) -> Problem:
 def _shadowed(pairs: list[tuple[Block, ServerBlock]]) -> Iterator[Problem]:
     """Warn of plugins whose zones their block never gets to see."""
     for written, block in pairs:
-        if not any(type(plugin).answer is not Plugin.answer for plugin in block.plugins) and written.keys:
+        if not any(chain.takes_part(plugin) for plugin in block.plugins) and written.keys:
             yield written.keys[0].token.problem(
                 f"no plugin answers here: every query for {written.keys[0].text} is refused", severity="warning"
             )

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 
 from pydnsk8s import codes, names, testing
+from pydnsk8s.chain import takes_part
 from pydnsk8s.configuration import configure
 from pydnsk8s.corefile import Corefile
 from pydnsk8s.gate import packed
 from pydnsk8s.message import Client, Edns, Query, Reply
-from pydnsk8s.plugin import Explainer, Plugin, Rest, ServerBlock, fail
+from pydnsk8s.plugin import Chain, Explainer, Plugin, Rest, ServerBlock, fail
 from pydnsk8s.router import Router
 
 
@@ -81,7 +82,7 @@ async def _told(router: Router, query: Query) -> AsyncIterator[str]:
     where = f" ({site.block.keys[0].token.place})" if site.block.keys else ""
     yield f"block    {keys}{where}, zone {names.text(site.zone)}"
     steps = _instrument(site.block)
-    reply, _ = await router.answer(query)
+    reply = await router.ask(query)
     for line in _way(steps):
         yield line
     yield f"answer   {codes.rcode_name(reply.rcode)} by {reply.plugin or 'the server'}{_flags(reply)}"
@@ -94,11 +95,11 @@ async def _told(router: Router, query: Query) -> AsyncIterator[str]:
 
 
 def _instrument(block: ServerBlock) -> list[_Step]:
-    steps = [_Step(plugin) for plugin in block.plugins if type(plugin).answer is not Plugin.answer]
+    steps = [_Step(plugin) for plugin in block.plugins if takes_part(plugin)]
     rest: Rest = fail
     for step in reversed(steps):
         rest = partial(step.answer, rest=rest)
-    block.chain = rest
+    block.chain = Chain(rest)
     return steps
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 from pydnsk8s import codes, names
-from pydnsk8s.keep import NEVER, Keep
+from pydnsk8s.keep import ALWAYS, NEVER, Keep
 from pydnsk8s.message import Labels, Query, Record, Reply, Seen
 
 if TYPE_CHECKING:
@@ -21,8 +21,20 @@ Filter = Callable[[Query], tuple[bool, Keep]]
 """Whether a query may enter a block, and how long and for whom that decision holds."""
 
 
+Turn: TypeAlias = Reply | Keep | None
+"""What asking a plugin at once comes to: its reply, HAND_ON or another keep, or WAIT."""
+HAND_ON: Final = ALWAYS
+"""The query is for the rest of the chain. Any other keep says the same, and that the reply holds no longer than it."""
+WAIT: Final = None
+"""It takes more than looking in memory: ask ``answer``."""
+
+
 class Plugin:
-    """The base of every plugin; each hook does nothing until overridden."""
+    """The base of every plugin; each hook does nothing until overridden.
+
+    Most plugins need one hook: ``at_once`` to answer from memory, ``amend`` to change what others answered, or
+    ``answer`` for everything else. Queries that only meet the first two pass without a coroutine.
+    """
 
     name: ClassVar[str]
     """The directive."""
@@ -43,9 +55,23 @@ class Plugin:
         """
         raise NotImplementedError
 
+    def at_once(self, query: Query) -> Turn:
+        """The reply if it needs nobody else; HAND_ON to let the rest of the chain answer; WAIT for ``answer``."""
+        return HAND_ON
+
+    def amend(self, query: Query, reply: Reply) -> Reply:
+        """What becomes of the reply that the rest of the chain gave to a query handed on."""
+        return reply
+
     async def answer(self, query: Query, rest: Rest) -> Reply:
-        """Answer the query, or hand it on: ``return await rest(query)``."""
-        return await rest(query)
+        """Answer the query, or hand it on: ``return await rest(query)``.
+
+        Who overrides this as well as ``at_once`` sees to it that both say the same.
+        """
+        turn = self.at_once(query)
+        if isinstance(turn, Reply):
+            return turn
+        return self.amend(query, (await rest(query)).under(turn or HAND_ON))
 
     def seen(self, batch: Sequence[Seen]) -> None:
         """Take note of queries already answered, in batches and after the fact."""
@@ -59,6 +85,46 @@ class Plugin:
     def ready(self) -> bool:
         """Whether the plugin can do its job yet; asked by ``ready``."""
         return True
+
+
+Amend: TypeAlias = Callable[[Query, Reply], Reply]
+
+
+class Prompt(NamedTuple):
+    """A plugin that can be asked at once."""
+
+    ask: Callable[[Query], Turn]
+    amends: tuple[Amend, ...]
+    """What those before it make of its reply, the nearest first."""
+
+
+class Chain:
+    """Plugins linked in their order."""
+
+    __slots__ = ("_prompts", "answer")
+
+    def __init__(self, answer: Rest, prompts: Sequence[Prompt] = ()) -> None:
+        self.answer = answer
+        """Asks them all, waiting where they wait."""
+        self._prompts = tuple(prompts)
+
+    def at_once(self, query: Query) -> Reply | None:
+        """The reply, if the plugins know it without waiting."""
+        keep = HAND_ON
+        for ask, amends in self._prompts:
+            turn = ask(query)
+            if turn is HAND_ON:
+                continue
+            if turn is WAIT:
+                return None
+            if isinstance(turn, Keep):
+                keep &= turn
+                continue
+            reply = turn if keep is HAND_ON else turn.under(keep)
+            for amend in amends:
+                reply = amend(query, reply)
+            return reply
+        return None
 
 
 @runtime_checkable
@@ -177,7 +243,7 @@ class ServerBlock:
     process: Process | None = None
     """The server it belongs to; None for a block on its own."""
     warnings: list[Problem] = field(default_factory=list)
-    chain: Rest | None = None
+    chain: Chain | None = None
     watchers: tuple[Plugin, ...] = ()
     """The plugins that want to see every query."""
 

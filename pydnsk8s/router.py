@@ -26,6 +26,14 @@ class Site(NamedTuple):
     traffic: metrics.Traffic | None
 
 
+class Way(NamedTuple):
+    """Where a query goes: to a site, and how long and for whom that holds; without one, the rcode it gets instead."""
+
+    site: Site | None
+    keep: Keep
+    rcode: int
+
+
 class Router:
     """The zones served at one address."""
 
@@ -82,37 +90,52 @@ class Router:
                 return child, keep
             at += 1 + length
 
-    async def answer(self, query: Query) -> tuple[Reply, Site | None]:
-        """The reply, and the site it comes from; never raises."""
+    def way(self, query: Query) -> Way:
+        """Where a query goes; or what it gets at the door."""
         query.ask = self.ask
         if query.edns is not None and query.edns.version:
             # RFC 6891 section 6.1.3: say which version we speak.
-            return Reply(codes.BADVERS, authoritative=False, keep=NEVER), None
+            return Way(None, NEVER, codes.BADVERS)
         if query.klass != codes.IN and not self._any_class:
-            return Reply(codes.REFUSED, authoritative=False, keep=NEVER), None
+            return Way(None, NEVER, codes.REFUSED)
         site, keep = self._find(query)
         if site is None:
-            return Reply(codes.REFUSED, authoritative=False, keep=NEVER & keep), None
+            return Way(None, NEVER & keep, codes.REFUSED)
         query.zone = site.zone
+        return Way(site, keep, codes.NOERROR)
+
+    def at_once(self, query: Query, way: Way) -> Reply | None:
+        """The reply, if the plugins on its way know it without waiting; never raises."""
+        site, keep, rcode = way
+        if site is None:
+            return Reply(rcode, authoritative=False, keep=keep)
         try:
             assert site.block.chain is not None
-            reply = await site.block.chain(query)
-        except FormError as error:
-            # Another server's reply that was sound at first sight and did not decode.
-            return Reply(codes.SERVFAIL, authoritative=False, error=f"bad upstream reply: {error}"), site
+            reply = site.block.chain.at_once(query)
         except Exception as error:  # noqa: BLE001 - a plugin must not take the others down
-            return _failed(query, error, site.block), site
+            return _failed(query, error, site.block)
+        # Another client, or another time, may belong to another block.
+        return reply if reply is None or keep is ALWAYS else reply.under(keep)
+
+    async def answer(self, query: Query, way: Way) -> Reply:
+        """The reply of the plugins on its way, which ``at_once`` did not know; never raises."""
+        site, keep, _ = way
+        assert site is not None, "who is refused is refused at once"
+        try:
+            assert site.block.chain is not None
+            reply = await site.block.chain.answer(query)
+        except Exception as error:  # noqa: BLE001 - as above
+            return _failed(query, error, site.block)
         if reply.more is not None:
             reply = reply.with_(more=_watched(reply.more, query, site.block))
-        # Another client, or another time, may belong to another block.
-        return (reply if keep is ALWAYS else reply.under(keep)), site
+        return reply if keep is ALWAYS else reply.under(keep)
 
     async def ask(self, query: Query) -> Reply:
         """Answer a question that comes from one of the plugins, as ``Query.lookup`` asks it."""
         if query.depth > _DEEPEST:
             return Reply(codes.SERVFAIL, authoritative=False, error=f"too many lookups on the way to {query!r}")
-        reply, _ = await self.answer(query)
-        return reply
+        way = self.way(query)
+        return self.at_once(query, way) or await self.answer(query, way)
 
 
 def _enters(query: Query, site: Site) -> tuple[bool, Keep]:
@@ -142,6 +165,9 @@ def _watched(more: Iterator[Reply], query: Query, block: ServerBlock) -> Iterato
 
 
 def _failed(query: Query, error: Exception, block: ServerBlock) -> Reply:
+    if isinstance(error, FormError):
+        # Another server's reply that was sound at first sight and did not decode: no fault of a plugin.
+        return Reply(codes.SERVFAIL, authoritative=False, error=f"bad upstream reply: {error}")
     metrics.PANICS.add()
     stack = "\n" + "".join(traceback.format_exception(error)) if block.stacktrace or block.debug else ""
     _log.error("unexpected %s while answering %r: %s%s", type(error).__name__, query, error, stack)

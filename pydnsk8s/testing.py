@@ -137,7 +137,7 @@ class Dns:
         wire = gate.look(packet, (client, 40000), clock.now())
         replayed = wire is not None
         if wire is None:
-            wire = await port.respond(packet, asker, gate, clock.now())
+            wire = await port.answer(packet, asker, gate, clock.now())
         if wire is None:
             raise TimeoutError("the server sent nothing")
         return read(wire, replayed=replayed)
@@ -154,7 +154,7 @@ class Dns:
             messages.append(message)
             return True
 
-        last = await port.respond(packet, asker, port.gate("tcp", asker.family), clock.now(), send)
+        last = await port.answer(packet, asker, port.gate("tcp", asker.family), clock.now(), send)
         return [read(message) for message in (*messages, last or b"")]
 
 

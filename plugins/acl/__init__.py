@@ -10,7 +10,7 @@ from pydnsk8s import codes, metrics, names, subnet
 from pydnsk8s.corefile import Directive, Option
 from pydnsk8s.keep import ALWAYS, Keep
 from pydnsk8s.message import Query, Reply, Tally
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock
+from pydnsk8s.plugin import Plugin, ServerBlock, Turn
 
 _USAGE = "[type TYPE...] [net PREFIX...]"
 _BLOCKED = (codes.OPTION_ERROR, b"\0\x0f")  # RFC 8914 section 4.16
@@ -63,19 +63,21 @@ class Acl(Plugin):
         self.rules.append(Rule(zones, policies))
         return self
 
-    async def answer(self, query: Query, rest: Rest) -> Reply:
+    def at_once(self, query: Query) -> Turn:
         action, zone, keep = self._decide(query)
-        server, view = self._block.label, self._block.view
         if action == "allow":
-            reply = await rest(query)
-            tallies = (*reply.tallies, _ALLOWED.labels(server, view))
-            return reply.with_(keep=reply.keep & keep, tallies=tallies)
+            return keep
+        server, view = self._block.label, self._block.view
         if action == "drop" and query.depth:
             action = "block"  # the reply is to one of our plugins, which waits for it
         count = _COUNTS[action].labels(server, names.text(zone), view)
         if action == "drop":
             count.add()  # there is no reply that could be counted
         return _reply(action, keep, count)
+
+    def amend(self, query: Query, reply: Reply) -> Reply:
+        allowed = _ALLOWED.labels(self._block.label, self._block.view)
+        return reply.with_(tallies=(*reply.tallies, allowed))
 
     def _decide(self, query: Query) -> tuple[str, bytes, Keep]:
         """What happens to a query, by a rule of which zone, and for which clients the same does."""

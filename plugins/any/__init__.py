@@ -8,7 +8,7 @@ from pydnsk8s import codes, rdata
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import ALWAYS
 from pydnsk8s.message import Query, Record, Reply
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock
+from pydnsk8s.plugin import HAND_ON, Plugin, ServerBlock, Turn
 
 _TTL = 8482
 _HINFO = rdata.hinfo(b"ANY obsoleted", b"See RFC 8482")
@@ -26,8 +26,8 @@ class Any(Plugin):
         directive.no_options()
         return cls()
 
-    async def answer(self, query: Query, rest: Rest) -> Reply:
+    def at_once(self, query: Query) -> Turn:
         if query.type != codes.ANY:
-            return await rest(query)
+            return HAND_ON
         record = Record(query.name, codes.HINFO, _TTL, _HINFO, query.klass)
         return Reply(answer=(record,), authoritative=False, keep=ALWAYS, plugin=self.name)

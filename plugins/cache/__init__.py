@@ -11,7 +11,7 @@ from pydnsk8s import clock, codes, log, metrics, names
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import Keep
 from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock
+from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, Turn
 from pydnsk8s.wire import FormError, aged
 
 from .policy import Policy, read
@@ -104,6 +104,22 @@ class Cache(Plugin):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def at_once(self, query: Query) -> Turn:
+        if not self._concerns(query):
+            return HAND_ON
+        if query.edns is not None and query.edns.options:
+            return WAIT
+        key = key_of(query)
+        if not self._holds(key):
+            return HAND_ON
+        entry = self._find_at(key)
+        return WAIT if entry is None else self._serve_at_once(entry)
+
+    def amend(self, query: Query, reply: Reply) -> Reply:
+        if reply.keep.live or not self._concerns(query):
+            return reply
+        return self._count_miss(self._keep(key_of(query), query, reply, 1))
+
     async def answer(self, query: Query, rest: Rest) -> Reply:
         if not self._concerns(query):
             return await rest(query)
@@ -166,16 +182,30 @@ class Cache(Plugin):
             return known
         return denied
 
+    def _serve_at_once(self, entry: Entry) -> Reply | None:
+        """What is kept, if it is fresh and need not be fetched anew."""
+        now = clock.now()
+        if not entry.fresh(now):
+            return WAIT
+        keep = self._lease(entry, now)
+        return WAIT if self._is_due(entry, keep) else self._served(entry, keep, now)
+
     async def _serve(self, entry: Entry, key: bytes, query: Query, rest: Rest) -> Reply:
         now = clock.now()
         if not entry.fresh(now):
             return await self._serve_stale(entry, key, query, rest)
         keep = self._lease(entry, now)
-        prefetch = self.policy.prefetch
-        due = prefetch is not None and not keep.seconds and entry.hits + 1 >= prefetch.hits
-        if due and self._refresh(entry, key, query, rest) is not None:
+        if self._is_due(entry, keep) and self._refresh(entry, key, query, rest) is not None:
             entry.refreshed = True
             self._prefetches.add()
+        return self._served(entry, keep, now)
+
+    def _is_due(self, entry: Entry, keep: Keep) -> bool:
+        """Whether the entry is to be fetched anew before it ends."""
+        prefetch = self.policy.prefetch
+        return prefetch is not None and not keep.seconds and entry.hits + 1 >= prefetch.hits
+
+    def _served(self, entry: Entry, keep: Keep, now: float) -> Reply:
         reply = entry.reply if self.policy.keep_ttl else aged(entry.reply, int(now - entry.born))
         return reply.with_(keep=keep, tallies=(entry,))
 

@@ -10,7 +10,7 @@ from pydnsk8s import codes, names, rdata
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import ALWAYS, NEVER
 from pydnsk8s.message import Query, Record, Reply
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock
+from pydnsk8s.plugin import HAND_ON, Plugin, ServerBlock, Turn
 from pydnsk8s.version import VERSION
 
 _AUTHORS = names.parse("authors.bind")
@@ -35,15 +35,15 @@ class Chaos(Plugin):
         version, *authors = directive.args or (f"pydnsk8s-{VERSION}",)
         return cls(version, tuple(authors))
 
-    async def answer(self, query: Query, rest: Rest) -> Reply:
+    def at_once(self, query: Query) -> Turn:
         if query.klass != codes.CH or query.type != codes.TXT:
-            return await rest(query)
+            return HAND_ON
         if query.name == _AUTHORS:
             # Shuffled each time, so that nobody is always first.
             return self._tell(query, random.sample(self.authors, len(self.authors))).under(NEVER)
         if query.name in self.texts:
             return self._tell(query, [self.texts[query.name]])
-        return await rest(query)
+        return HAND_ON
 
     def _tell(self, query: Query, texts: list[bytes]) -> Reply:
         records = [Record(query.name, codes.TXT, 0, rdata.txt(text), codes.CH) for text in texts]

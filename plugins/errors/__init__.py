@@ -8,7 +8,7 @@ import warnings
 from typing import TYPE_CHECKING, Self
 
 from pydnsk8s import codes, log, names
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock
+from pydnsk8s.plugin import Plugin, ServerBlock
 from pydnsk8s.plugins.errors.flood import Flood
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ class Errors(Plugin):
                     raise option.unknown("stacktrace", "consolidate")
         return errors
 
-    async def answer(self, query: Query, rest: Rest) -> Reply:
-        reply = await rest(query)
+    def amend(self, query: Query, reply: Reply) -> Reply:
         if reply.error:
             self._note(query, reply)
         return reply

@@ -11,7 +11,7 @@ from typing import Self
 from pydnsk8s import codes, log, metrics, names
 from pydnsk8s.corefile import Directive, Option
 from pydnsk8s.message import Query, Record, Reply
-from pydnsk8s.plugin import NOWHERE, Fall, Plugin, Rest, ServerBlock
+from pydnsk8s.plugin import HAND_ON, NOWHERE, Fall, Plugin, ServerBlock, Turn
 
 from .table import Table, lines, packed
 
@@ -114,20 +114,20 @@ class Hosts(Plugin):
             self.table, self._mark, self._readable = old.table, old._mark, old._readable
         return False  # the old one still watches the file
 
-    async def answer(self, query: Query, rest: Rest) -> Reply:
+    def at_once(self, query: Query) -> Turn:
         if query.klass != codes.IN:
-            return await rest(query)
+            return HAND_ON
         table = self.table  # one version from here on, whatever is read meanwhile
         if query.type == codes.PTR:
             owners = table.owners(query.name)
             # As CoreDNS does: reverse zones need not be listed, and what is not here always passes.
-            return self._tell(query, owners, table) if owners else (await rest(query)).under(table.keep)
+            return self._tell(query, owners, table) if owners else table.keep
         if not self._has(query.name):
-            return await rest(query)
+            return HAND_ON
         addresses = table.addresses(query.name)
         passes = not addresses or (self.unsupported_falls and query.type not in _SIZES)
         if passes and self.falls.through(query.name):
-            return (await rest(query)).under(table.keep)
+            return table.keep
         if not addresses:
             # As CoreDNS does: a hosts file has no SOA to deny the name with, so admit failure instead.
             return Reply(codes.SERVFAIL, authoritative=False, keep=table.keep, plugin=self.name)

@@ -12,7 +12,7 @@ from pydnsk8s.keep import Keep
 from pydnsk8s.kube.index import SYNCED, ZONE, Index, Key
 from pydnsk8s.kube.source import Source, SourceError
 from pydnsk8s.message import Labels, Query, Record, Reply
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock, StartError
+from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, StartError, Turn
 from pydnsk8s.plugins.kubernetes import records
 from pydnsk8s.plugins.kubernetes.finding import endpoint_name, exposed, find
 from pydnsk8s.plugins.kubernetes.labels import labels_of
@@ -87,10 +87,21 @@ class Kubernetes(Plugin):
             return None
         return zone_records(self.index.copy(), self.options, zone, self._block) if self.index.synced else iter(())
 
+    def at_once(self, query: Query) -> Turn:
+        found = self._find(query)
+        return WAIT if isinstance(found, Alias) else found
+
     async def answer(self, query: Query, rest: Rest) -> Reply:
+        found = self._find(query)
+        if isinstance(found, Alias):
+            return await query.follow(Reply(answer=(found.record,), keep=found.keep, plugin=self.name))
+        return found if isinstance(found, Reply) else (await rest(query)).under(found)
+
+    def _find(self, query: Query) -> Reply | Alias | Keep:
+        """The reply; for the rest of the chain to answer, how long that is so."""
         zone = names.closest(query.name, self.options.zones)
         if zone is None:
-            return await rest(query)
+            return HAND_ON
         if query.type in (codes.AXFR, codes.IXFR):
             # Whoever may have the whole zone is for `transfer` to say.
             return Reply(codes.REFUSED, authoritative=False, plugin=self.name)
@@ -99,12 +110,8 @@ class Kubernetes(Plugin):
             error = "the cluster is not known yet"
             return Reply(codes.SERVFAIL, authority=(self._soa(zone),), plugin=self.name, error=error)
         outcome = self._look_up_address(query, zone) if zone in self._reverse else self._look_up(query, zone)
-        if isinstance(outcome, Reply):
+        if not isinstance(outcome, Keep) or self.options.fall.through(query.name):
             return outcome
-        if isinstance(outcome, Alias):
-            return await query.follow(Reply(answer=(outcome.record,), keep=outcome.keep, plugin=self.name))
-        if self.options.fall.through(query.name):
-            return (await rest(query)).under(outcome)
         return Reply(codes.NXDOMAIN, authority=(self._soa(zone),), keep=outcome, plugin=self.name)
 
     def _look_up(self, query: Query, zone: bytes) -> Reply | Alias | Keep:

@@ -13,7 +13,7 @@ from pydnsk8s import codes, log
 from pydnsk8s.corefile import CorefileError, Directive, Option, did_you_mean
 from pydnsk8s.keep import NEVER, TURNS, Keep
 from pydnsk8s.message import Query, Record, Reply
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock, StartError
+from pydnsk8s.plugin import Plugin, ServerBlock, StartError
 from pydnsk8s.wire import Forwarded
 
 from .weights import WeightError, Weights, load
@@ -118,8 +118,7 @@ class Loadbalance(Plugin):
             self._mark = mark
             old.stamp.retire()
 
-    async def answer(self, query: Query, rest: Rest) -> Reply:
-        reply = await rest(query)
+    def amend(self, query: Query, reply: Reply) -> Reply:
         if reply.rcode != codes.NOERROR or query.type in (codes.AXFR, codes.IXFR):
             return reply
         if isinstance(reply, Forwarded) and max(reply.found.counts) < 2:

@@ -8,7 +8,7 @@ from pydnsk8s import codes, metrics, names, rdata
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import ALWAYS
 from pydnsk8s.message import Query, Record, Reply
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock
+from pydnsk8s.plugin import HAND_ON, Plugin, ServerBlock, Turn
 
 _TTL = 604800  # a week
 _LOCALHOST = names.parse("localhost")
@@ -46,15 +46,15 @@ class Local(Plugin):
                     raise option.arguments(_USAGE[option.name]) if option.name in _USAGE else option.unknown(*_USAGE)
         return local
 
-    async def answer(self, query: Query, rest: Rest) -> Reply:
+    def at_once(self, query: Query) -> Turn:
         if query.klass != codes.IN:
-            return await rest(query)
+            return HAND_ON
         name = query.name
         zone = names.closest(name, _ZONES)
         if name != _LOCALHOST and (zone == _LOCALHOST or (self.prefix and name.startswith(_LOCALHOST[:-1]))):
             return self._tell(query, name, _HOST).with_(tallies=(self.requests,))
         if zone is None:
-            return await rest(query)
+            return HAND_ON
         if name == zone:
             return self._tell(query, zone, _APEX | _HOST if zone == _LOCALHOST else _APEX)
         if name == _LOOPBACK_REVERSE:

@@ -11,7 +11,7 @@ from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import NEVER
 from pydnsk8s.message import Edns, Query, Reply
 from pydnsk8s.metrics import Counter
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock
+from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, Turn
 from pydnsk8s.upstream import Address, Message, Terms, Unanswered
 from pydnsk8s.upstream.outstanding import Patience
 from pydnsk8s.upstream.terms import Reuse
@@ -46,6 +46,9 @@ class Loop(Plugin):
         if directive.args:
             raise directive.arguments("loop")
         return cls(block)
+
+    def at_once(self, query: Query) -> Turn:
+        return HAND_ON if query.name != self._asked or query.type != codes.HINFO else WAIT
 
     async def answer(self, query: Query, rest: Rest) -> Reply:
         if query.name != self._asked or query.type != codes.HINFO:

@@ -7,7 +7,7 @@ from typing import Self
 from pydnsk8s import codes
 from pydnsk8s.corefile import Directive
 from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock
+from pydnsk8s.plugin import Plugin, ServerBlock
 
 
 class Minimal(Plugin):
@@ -22,8 +22,7 @@ class Minimal(Plugin):
         directive.no_options()
         return cls()
 
-    async def answer(self, query: Query, rest: Rest) -> Reply:
-        reply = await rest(query)
+    def amend(self, query: Query, reply: Reply) -> Reply:
         if reply.rcode != codes.NOERROR or not reply.answer or not (reply.authority or reply.additional):
             return reply
         return reply.with_(authority=(), additional=())

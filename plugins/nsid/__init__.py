@@ -8,7 +8,7 @@ from typing import Self
 from pydnsk8s import codes
 from pydnsk8s.corefile import Directive
 from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock
+from pydnsk8s.plugin import Plugin, ServerBlock
 
 _LONGEST = 255  # octets; a longer name would crowd out the answer
 
@@ -32,8 +32,7 @@ class Nsid(Plugin):
             )
         return cls(identifier)
 
-    async def answer(self, query: Query, rest: Rest) -> Reply:
-        reply = await rest(query)
+    def amend(self, query: Query, reply: Reply) -> Reply:
         # RFC 5001 section 2.2: only a query that carries the option gets it back.
         if query.edns is None or all(code != codes.OPTION_NSID for code, _ in query.edns.options):
             return reply

@@ -12,7 +12,7 @@ from weakref import WeakSet
 from pydnsk8s import codes, log, names
 from pydnsk8s.corefile import Directive, Option
 from pydnsk8s.message import Client, Query, Record, Reply
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock, Transferable
+from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, Transferable, Turn
 from pydnsk8s.upstream.address import Address, parse
 
 from .notify import tell
@@ -99,6 +99,9 @@ class Transfer(Plugin):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def at_once(self, query: Query) -> Turn:
+        return WAIT if query.type in (codes.AXFR, codes.IXFR) else HAND_ON
 
     async def answer(self, query: Query, rest: Rest) -> Reply:
         if query.type not in (codes.AXFR, codes.IXFR) or query.opcode != codes.OPCODE_QUERY:

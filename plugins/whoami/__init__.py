@@ -8,7 +8,7 @@ from pydnsk8s import codes, names, rdata
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import NEVER
 from pydnsk8s.message import Query, Record, Reply
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock
+from pydnsk8s.plugin import Plugin, ServerBlock, Turn
 
 _DATAGRAMS = ("udp", "quic", "https3")
 
@@ -25,7 +25,7 @@ class Whoami(Plugin):
         directive.no_options()
         return cls()
 
-    async def answer(self, query: Query, rest: Rest) -> Reply:
+    def at_once(self, query: Query) -> Turn:
         client = query.client
         type = codes.A if client.family == 1 else codes.AAAA
         records = [Record(query.name, type, 0, client.address, query.klass)]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from typing import Any
 
 from pydnsk8s import clock, codes, metrics, names
 from pydnsk8s.gate import Gate, Sender, Watch, packed
 from pydnsk8s.message import Client, Query, Reply, Seen
 from pydnsk8s.plugin import LIMIT, ServerBlock
-from pydnsk8s.router import Router, Site
+from pydnsk8s.router import Router, Site, Way
 from pydnsk8s.wire import FormError, parse, render
 
 _SMALLEST = 512  # RFC 1035 section 4.2.1: octets every UDP client takes
@@ -17,6 +18,10 @@ _LARGEST = 65_535
 
 Send = Callable[[bytes], Awaitable[bool]]
 """Sends a message, then waits until there is room for the next one; False if nobody is left to take it."""
+
+
+Work = Coroutine[Any, Any, bytes | None]
+"""A reply that has to be waited for; None to send nothing."""
 
 
 class Port:
@@ -43,10 +48,10 @@ class Port:
         for gate in self.gates.values():
             gate.settle()
 
-    async def respond(
+    def respond(
         self, packet: bytes, client: Client, gate: Gate, arrived: float, send: Send | None = None
-    ) -> bytes | None:
-        """The reply to a packet that the gate does not know; None to send nothing.
+    ) -> bytes | Work | None:
+        """The reply to a packet that the gate does not know, or what to wait for to have it; None to send nothing.
 
         Of a reply in several messages it is the last one; ``send`` takes those before.
         """
@@ -55,33 +60,60 @@ class Port:
         except FormError as error:
             return error.reply
         router = self.router
-        reply, site = await router.answer(query)
+        way = router.way(query)
+        reply = router.at_once(query, way)
+        if reply is None:
+            return self._wait(query, router, way, gate, arrived, send)
+        return self._finish(query, reply, router, way.site, gate, arrived)
+
+    async def answer(
+        self, packet: bytes, client: Client, gate: Gate, arrived: float, send: Send | None = None
+    ) -> bytes | None:
+        """The same, waited for."""
+        reply = self.respond(packet, client, gate, arrived, send)
+        return await reply if isinstance(reply, Coroutine) else reply
+
+    async def _wait(
+        self, query: Query, router: Router, way: Way, gate: Gate, arrived: float, send: Send | None
+    ) -> bytes | None:
+        reply = await router.answer(query, way)
+        if reply.more is None or reply.rcode == codes.DROP:
+            return self._finish(query, reply, router, way.site, gate, arrived)
+        if send is None:
+            # A datagram is all there is room for: the client has to come again by a stream.
+            return self._finish(
+                query, reply.with_(answer=(), truncated=True, more=None), router, way.site, gate, arrived
+            )
+        limit = LIMIT if way.site is None else way.site.block.limit
+        wire, size = await _send_all(query, reply.more, _render(query, reply, limit)[0], send, limit)
+        self._tell_of(query, reply, router, way.site, wire, size, arrived)
+        return wire
+
+    def _finish(
+        self, query: Query, reply: Reply, router: Router, site: Site | None, gate: Gate, arrived: float
+    ) -> bytes | None:
+        """The reply's bytes, counted, and remembered as it allows."""
         if reply.rcode == codes.DROP:
             return None
-        if reply.more is not None and send is None:
-            # A datagram is all there is room for: the client has to come again by a stream.
-            reply = reply.with_(answer=(), truncated=True, more=None)
-        limit = site.block.limit if site is not None else LIMIT
-        try:
-            wire = render(query, reply, _room(query, limit), limit)
-        except FormError as error:
-            reply = Reply(codes.SERVFAIL, authoritative=False, error=f"bad upstream reply: {error}")
-            wire = render(query, reply, _room(query, limit), limit)
-        size = len(wire)
-        if reply.more is not None and send is not None:
-            wire, size = await _send_all(query, reply.more, wire, send, limit)
+        wire, reply = _render(query, reply, LIMIT if site is None else site.block.limit)
+        served = self._tell_of(query, reply, router, site, wire, len(wire), arrived)
+        # A configuration that was swapped out while its plugins worked must not be remembered.
+        if query.plain and router is self.router and gate.admits(query.packet, reply.keep):
+            tallies = reply.tallies if served is None else (*reply.tallies, _Replayed(*served, gate))
+            watch = self._watch(site, query, reply, gate) if site is not None and site.block.watchers else None
+            gate.remember(query.packet, wire, reply.keep, query.client.address, arrived, tallies=tallies, watch=watch)
+        return wire
+
+    def _tell_of(
+        self, query: Query, reply: Reply, router: Router, site: Site | None, wire: bytes, size: int, arrived: float
+    ) -> tuple[metrics.Traffic, metrics.ShapeKey] | None:
+        """Count the reply, and note it for the plugins that want to see it; where it was counted, and as what."""
+        seconds = clock.now() - arrived
         for tally in reply.tallies:
             tally.add(1)
-        served = self._count(router, site, query, reply, size, clock.now() - arrived)
-        watched = site is not None and bool(site.block.watchers)
-        if site is not None and watched:
-            self._note(site.block, Seen(query, reply, size, _flags(wire), clock.now() - arrived))
-        # A configuration that was swapped out while its plugins worked must not be remembered.
-        if query.plain and reply.more is None and router is self.router and gate.admits(packet, reply.keep):
-            tallies = reply.tallies if served is None else (*reply.tallies, _Replayed(*served, gate))
-            watch = self._watch(site, query, reply, gate) if site is not None and watched else None
-            gate.remember(packet, wire, reply.keep, client.address, arrived, tallies=tallies, watch=watch)
-        return wire
+        if site is not None and site.block.watchers:
+            self._note(site.block, Seen(query, reply, size, _flags(wire), seconds))
+        return self._count(router, site, query, reply, size, seconds)
 
     def _count(
         self, router: Router, site: Site | None, query: Query, reply: Reply, size: int, seconds: float
@@ -142,6 +174,16 @@ async def _send_all(query: Query, more: Iterator[Reply], wire: bytes, send: Send
         wire = render(query, further, _LARGEST, limit)
         size += len(wire)
     return wire, size
+
+
+def _render(query: Query, reply: Reply, limit: int) -> tuple[bytes, Reply]:
+    """A reply's bytes; SERVFAIL in its place if it came from an upstream and does not decode."""
+    room = _room(query, limit)
+    try:
+        return render(query, reply, room, limit), reply
+    except FormError as error:
+        failure = Reply(codes.SERVFAIL, authoritative=False, error=f"bad upstream reply: {error}")
+        return render(query, failure, room, limit), failure
 
 
 def _flags(wire: bytes) -> int:

@@ -11,9 +11,9 @@ import socket
 from typing import cast
 
 from pydnsk8s import clock
-from pydnsk8s.gate import Gate, Sender, packed
+from pydnsk8s.gate import Sender, packed
 from pydnsk8s.listen.begin import begin
-from pydnsk8s.listen.port import Port
+from pydnsk8s.listen.port import Port, Work
 from pydnsk8s.message import Client
 from pydnsk8s.plugin import Timeouts
 
@@ -160,12 +160,15 @@ class Connection(asyncio.Protocol):
             packet = bytes(buffer[at + 2 : at + 2 + length])
             at += 2 + length
             self._answered += 1
-            reply = gate.look(packet, self._peer, now)
-            if reply is None:
-                begin(self._answer(packet, gate, now), self.listener._loop)  # noqa: SLF001 - one pair of classes
-            else:
+            reply: bytes | Work | None = gate.look(packet, self._peer, now)
+            if reply is not None:
                 gate.replays += 1
+            else:
+                reply = self.listener.port.respond(packet, self._client, gate, now, self._send)
+            if isinstance(reply, bytes):
                 replies.append(len(reply).to_bytes(2, "big") + reply)
+            elif reply is not None:
+                begin(self._answer(reply), self.listener._loop)  # noqa: SLF001 - one pair of classes
         if at:
             del buffer[:at]
             self._since = now
@@ -176,10 +179,10 @@ class Connection(asyncio.Protocol):
         self._pause() if self.pending >= _MOST_PENDING else self._resume()
         self._end_if_done()
 
-    async def _answer(self, packet: bytes, gate: Gate, arrived: float) -> None:
+    async def _answer(self, work: Work) -> None:
         self.pending += 1
         try:
-            reply = await self.listener.port.respond(packet, self._client, gate, arrived, self._send)
+            reply = await work
         finally:
             self.pending -= 1
         if reply is not None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pydnsk8s import clock
 from pydnsk8s.gate import Sender, packed
 from pydnsk8s.listen.begin import begin
-from pydnsk8s.listen.port import Port
+from pydnsk8s.listen.port import Port, Work
 from pydnsk8s.message import Client
 
 _DRAIN = 64  # packets a wake, so that TCP, timers and upstreams have their turn
@@ -101,18 +101,22 @@ class Udp:
             self._gate.pace = (clock.now() - arrived) / replays
 
     def _ask(self, packet: bytes, sender: Sender, local: bytes, send: Callable[[bytes, Sender], object]) -> None:
-        if self.pending >= _MOST_PENDING:
-            self.dropped += 1
-            return
+        """Answer what the gate does not know: mostly at once."""
         client = Client(packed(sender[0]), sender[1], "udp", local, self._number)
-        begin(self._answer(packet, client, sender, send), self._loop)
+        reply = self.port.respond(packet, client, self._gate, clock.now())
+        if isinstance(reply, bytes):
+            send(reply, sender)
+        elif reply is not None:
+            if self.pending >= _MOST_PENDING:
+                self.dropped += 1
+                reply.close()
+                return
+            begin(self._answer(reply, sender, send), self._loop)
 
-    async def _answer(
-        self, packet: bytes, client: Client, sender: Sender, send: Callable[[bytes, Sender], object]
-    ) -> None:
+    async def _answer(self, work: Work, sender: Sender, send: Callable[[bytes, Sender], object]) -> None:
         self.pending += 1
         try:
-            reply = await self.port.respond(packet, client, self._gate, clock.now())
+            reply = await work
         finally:
             self.pending -= 1
         if reply is not None:

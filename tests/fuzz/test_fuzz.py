@@ -33,7 +33,7 @@ async def test_no_packet_does_any_harm(caplog: pytest.LogCaptureFixture) -> None
                 sender = (address, 5353)
                 reply = gate.look(packet, sender, clock.now())
                 if reply is None:
-                    reply = await port.respond(packet, client, gate, clock.now())
+                    reply = await port.answer(packet, client, gate, clock.now())
                 if reply is not None:
                     assert reply[:2] == packet[:2]
                     assert reply[2] & 0x80
