@@ -169,16 +169,15 @@ class Shape(NamedTuple):
     proto: str
     family: int
     """1 for IPv4, 2 for IPv6."""
-    type: str
-    """As :func:`type_label` gives it."""
+    type: int
     do: bool
-    rcode: str
+    rcode: int
     plugin: str
     request_size: int
     response_size: int
 
 
-ShapeKey: TypeAlias = tuple[str, int, str, bool, str, str, int, int]
+ShapeKey: TypeAlias = tuple[str, int, int, bool, int, str, int, int]
 """A Shape as the plain tuple it is counted under, which is made for every query."""
 
 
@@ -205,8 +204,8 @@ class Traffic:
         shapes, self._shapes = self._shapes, {}
         for key, servings in shapes.items():
             shape = Shape(*key)
-            _REQUESTS.labels(*self._labels, shape.proto, str(shape.family), shape.type).add(servings)
-            _RESPONSES.labels(*self._labels, shape.rcode, shape.plugin).add(servings)
+            _REQUESTS.labels(*self._labels, shape.proto, str(shape.family), type_label(shape.type)).add(servings)
+            _RESPONSES.labels(*self._labels, codes.rcode_name(shape.rcode), shape.plugin).add(servings)
             _REQUEST_SIZES.labels(*self._labels, shape.proto).observe(shape.request_size, servings)
             _RESPONSE_SIZES.labels(*self._labels, shape.proto).observe(shape.response_size, servings)
             if shape.do:

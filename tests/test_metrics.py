@@ -29,8 +29,8 @@ def zone() -> str:
     return next(_zones)
 
 
-def shape(type: str = "A", do: bool = False, request: int = 40, response: int = 60) -> metrics.Shape:
-    return metrics.Shape("udp", 1, type, do, "NOERROR", "whoami", request, response)
+def shape(type: int = codes.A, do: bool = False, request: int = 40, response: int = 60) -> metrics.Shape:
+    return metrics.Shape("udp", 1, type, do, codes.NOERROR, "whoami", request, response)
 
 
 def test_a_query_appears_in_every_family_under_the_labels_coredns_uses(zone: str) -> None:

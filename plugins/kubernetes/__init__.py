@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 from pydnsk8s import codes, log, names, rdata
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import Keep
 from pydnsk8s.kube.index import SYNCED, ZONE, Index, Key
+from pydnsk8s.kube.named import Named
 from pydnsk8s.kube.source import Source, SourceError
 from pydnsk8s.message import Labels, Query, Record, Reply
 from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, StartError, Turn
 from pydnsk8s.plugins.kubernetes import records
 from pydnsk8s.plugins.kubernetes.finding import endpoint_name, exposed, find
 from pydnsk8s.plugins.kubernetes.labels import labels_of
-from pydnsk8s.plugins.kubernetes.name import Asked, Part, pod_address, take_apart, words_of
+from pydnsk8s.plugins.kubernetes.name import Asked, Part, pod_address, starts_of, take_apart, word, words_of
 from pydnsk8s.plugins.kubernetes.options import Options, is_reverse, read
 from pydnsk8s.plugins.kubernetes.servers import name_servers
 from pydnsk8s.plugins.kubernetes.transfer import zone_records
 
 _log = log.plugin("kubernetes")
+_SVC, _POD = b"\x03svc", b"\x03pod"
 _VERSION = b"1.1.0"  # of the Kubernetes DNS specification
 _VERSION_TTL = 28_800
 
@@ -116,12 +118,14 @@ class Kubernetes(Plugin):
 
     def _look_up(self, query: Query, zone: bytes) -> Reply | Alias | Keep:
         """The reply for a name that exists; for one that does not, how long that is known."""
+        starts = starts_of(query.name, zone)
+        if len(starts) > 2:
+            kind = query.name[starts[-1] : len(query.name) - len(zone)]
+            if kind == _SVC:
+                return self._look_up_service(query, zone, starts)
+            return self._look_up_pod(query, zone, starts) if kind == _POD else self._keep(SYNCED)
         asked = self._asked(query, zone)
         match asked.part:
-            case Part.SERVICE:
-                return self._look_up_service(query, zone, asked)
-            case Part.POD:
-                return self._look_up_pod(query, zone, asked)
             case Part.APEX:
                 return self._apex(query, zone)
             case Part.SERVER:
@@ -141,20 +145,46 @@ class Kubernetes(Plugin):
         keep = self._keep(("namespace", asked.namespace))
         return self._data(query, zone, (), keep) if exists else keep
 
-    def _look_up_service(self, query: Query, zone: bytes, asked: Asked) -> Reply | Alias | Keep:
-        if not self._exposes(asked.namespace):
-            return self._keep(("namespace", asked.namespace))
-        keep = self._keep(("namespace", asked.namespace), ("service", asked.namespace, asked.service))
-        found = find(self.index, self.options, asked, multicluster=zone in self.options.multicluster)
+    def _look_up_service(self, query: Query, zone: bytes, starts: Sequence[int]) -> Reply | Alias | Keep:
+        name = query.name
+        first, middle, end = starts[-3:]
+        namespace = self._namespace(name[middle:end])
+        if namespace is None:
+            return self._keep(("namespace", word(name, middle)))
+        held = self.index.names.at(name[first:end])
+        if held is None:
+            absent = self.index.stamp(("service", word(name, middle), word(name, first)))
+            return Keep(stamps=frozenset((namespace, absent)))
+        keep = Keep(stamps=frozenset((namespace, held)))
+        if not first and query.type in records.OCTETS and (addresses := self._addresses(held, zone)):
+            # Most questions by far need no more than this.
+            answer = records.of_addresses(query, addresses, self.options.ttl)
+            return Reply(answer=answer, keep=keep, plugin=self.name) if answer else self._no_data(zone, keep)
+        asked = self._asked(query, zone)
+        multicluster = zone in self.options.multicluster
+        found = None if asked.part is Part.NOTHING else find(held, self.options, asked, multicluster=multicluster)
         if found is None:
             return keep
         if found.alias:
             return self._alias(query, zone, found.alias, keep)
         if query.type != codes.SRV:
             return self._data(query, zone, records.addresses(query, found.spots, self.options.ttl), keep)
-        labels = (asked.service.encode("latin-1"), asked.namespace.encode("latin-1"), b"svc")
-        answer, additional = records.services(query, found.spots, names.join(*labels, to=zone), self.options)
+        answer, additional = records.services(query, found.spots, name[first:], self.options)
         return self._data(query, zone, answer, keep, additional)
+
+    def _addresses(self, held: Named, zone: bytes) -> Sequence[bytes]:
+        """The addresses of a plain service; none if there is more to it."""
+        service = held.service
+        if service is None or zone in self.options.multicluster or service.type == "ExternalName":
+            return ()
+        if service.headless:
+            return [endpoint.address for held in held.slices(service.name) for endpoint in held.endpoints]
+        return () if self.options.ignore_empty else service.cluster_ips
+
+    def _namespace(self, path: bytes) -> Named | None:
+        """The namespace of this path if it exists and is one of those served."""
+        served = self.options.namespaces
+        return self.index.names.at(path) if not served or path[1:].decode("latin-1") in served else None
 
     def _alias(self, query: Query, zone: bytes, alias: str, keep: Keep) -> Reply | Alias:
         """What an ExternalName service gives: its CNAME, or what stands behind it for who wants data."""
@@ -166,17 +196,24 @@ class Kubernetes(Plugin):
             return Reply(answer=(record,), keep=keep, plugin=self.name)
         return Alias(record, keep)
 
-    def _look_up_pod(self, query: Query, zone: bytes, asked: Asked) -> Reply | Keep:
-        keys: list[Key] = [("namespace", asked.namespace)]
-        address = pod_address(asked.pod)
-        exists = self.options.pods != "disabled" and address is not None and self._exposes(asked.namespace)
-        if self.options.pods == "verified" and address is not None:
-            keys.append(("ip", address))
-            exists = exists and any(pod.namespace == asked.namespace for pod in self.index.pods_at(address))
-        if not exists or address is None:
-            return self._keep(*keys)
-        kind = codes.A if len(address) == 4 else codes.AAAA
-        return self._data(query, zone, (Record(query.name, kind, self.options.ttl, address),), self._keep(*keys))
+    def _look_up_pod(self, query: Query, zone: bytes, starts: Sequence[int]) -> Reply | Keep:
+        first, middle, end = starts[-3:]
+        address = None if first or self.options.pods == "disabled" else pod_address(word(query.name, 0))
+        if address is None:
+            return self._keep(SYNCED)
+        namespace = self._namespace(query.name[middle:end])
+        if namespace is None:
+            return self._keep(("namespace", word(query.name, middle)))
+        keep = Keep(stamps=frozenset((namespace,)))
+        if self.options.pods == "verified":
+            keep &= self._keep(("ip", address))
+            within = word(query.name, middle)
+            if not any(pod.namespace == within for pod in self.index.pods_at(address)):
+                return keep
+        if records.OCTETS.get(query.type) != len(address):
+            return self._no_data(zone, keep)
+        answer = (Record(query.name, query.type, self.options.ttl, address),)
+        return Reply(answer=answer, keep=keep, plugin=self.name)
 
     def _look_up_address(self, query: Query, zone: bytes) -> Reply | Keep:
         """The reply for a reverse name that exists; for one that does not, how long that is known."""
@@ -236,6 +273,9 @@ class Kubernetes(Plugin):
         fitting = [record for record in answer if record.type == query.type]
         if fitting:
             return Reply(answer=fitting, additional=additional, keep=keep, plugin=self.name)
+        return self._no_data(zone, keep)
+
+    def _no_data(self, zone: bytes, keep: Keep) -> Reply:
         # RFC 2308 section 2.2: NODATA shows the SOA.
         return Reply(authority=(self._soa(zone),), keep=keep, plugin=self.name)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pydnsk8s.kube.index import Index
+from pydnsk8s.kube.named import Named
 from pydnsk8s.kube.objects import Endpoint, EndpointSlice, Port, Service, ServiceImport
 from pydnsk8s.plugins.kubernetes.name import ANY, Asked, bare
 from pydnsk8s.plugins.kubernetes.options import Options
@@ -36,18 +37,18 @@ _BRANCH = Found()
 """A name with nothing of its own, but with others below it (RFC 8020 section 2)."""
 
 
-def find(index: Index, options: Options, asked: Asked, *, multicluster: bool) -> Found | None:
-    """What a service name stands for."""
+def find(held: Named, options: Options, asked: Asked, *, multicluster: bool) -> Found | None:
+    """What a service name stands for, of what the service's own name has."""
     if multicluster:
-        return _imported(index, options, asked)
-    service = index.service(asked.namespace, asked.service)
+        return _imported(held, options, asked)
+    service = held.service
     if service is None:
         return None
     if service.type == "ExternalName":
         return _external(service, asked)
     if service.headless or asked.endpoint or asked.topology:
-        return _among_endpoints(index, options, service, asked)
-    if options.ignore_empty and not any(held.endpoints for held in index.slices(asked.namespace, asked.service)):
+        return _among_endpoints(held, options, service, asked)
+    if options.ignore_empty and not any(each.endpoints for each in held.slices(service.name)):
         return None
     return _of_service(service.cluster_ips, service.ports, asked)
 
@@ -86,8 +87,8 @@ def _fitting(ports: tuple[Port, ...], asked: Asked) -> tuple[Port, ...]:
     return tuple(port for port in ports if asked.port in (ANY, port.name) and asked.protocol in (ANY, port.protocol))
 
 
-def _among_endpoints(index: Index, options: Options, service: Service, asked: Asked) -> Found | None:
-    spots = tuple(_of_slices(index.slices(asked.namespace, asked.service), asked))
+def _among_endpoints(held: Named, options: Options, service: Service, asked: Asked) -> Found | None:
+    spots = tuple(_of_slices(held.slices(service.name), asked))
     if not spots and (service.headless or options.ignore_empty):
         return None
     if asked.endpoint == "_zone" and options.zonal and service.headless:
@@ -131,14 +132,14 @@ def _branch(ports: Iterable[Port], label: str) -> Found | None:
     return _BRANCH if any(bare(label) in (ANY, port.protocol) for port in ports) else None
 
 
-def _imported(index: Index, options: Options, asked: Asked) -> Found | None:
-    held = index.service_import(asked.namespace, asked.service)
-    if held is None:
+def _imported(held: Named, options: Options, asked: Asked) -> Found | None:
+    service = held.service_import
+    if service is None:
         return None
-    if not (held.headless or asked.endpoint):
-        return _of_service(held.ips, held.ports, asked)
-    spots = tuple(_of_slices(index.imported_slices(asked.namespace, asked.service), asked, imported=True))
-    if not spots and held.headless:
+    if not (service.headless or asked.endpoint):
+        return _of_service(service.ips, service.ports, asked)
+    spots = tuple(_of_slices(held.imported_slices(service.name), asked, imported=True))
+    if not spots and service.headless:
         return None
     if not asked.endpoint:
         return Found(spots)
@@ -148,7 +149,7 @@ def _imported(index: Index, options: Options, asked: Asked) -> Found | None:
         return Found(named) if named else None
     # A cluster's id has endpoints below it; an endpoint without the id names nothing.
     clusters = {spot.cluster for spot in spots}
-    return _BRANCH if asked.endpoint in clusters else _branch(_ports(held, spots), asked.endpoint)
+    return _BRANCH if asked.endpoint in clusters else _branch(_ports(service, spots), asked.endpoint)
 
 
 def endpoint_name(endpoint: Endpoint, *, pod_names: bool) -> str:

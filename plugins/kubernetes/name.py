@@ -64,6 +64,20 @@ def words_of(name: bytes, zone: bytes) -> tuple[str, ...]:
     return tuple(words)
 
 
+def starts_of(name: bytes, zone: bytes) -> list[int]:
+    """Where the labels of a name left of its zone start."""
+    starts, at, end = [], 0, len(name) - len(zone)
+    while at < end:
+        starts.append(at)
+        at += 1 + name[at]
+    return starts
+
+
+def word(name: bytes, at: int) -> str:
+    """The label that starts there."""
+    return name[at + 1 : at + 1 + name[at]].decode("latin-1")
+
+
 def take_apart(words: tuple[str, ...], *, multicluster: bool = False, zonal: bool = False) -> Asked:
     """Read the labels left of the zone, in lower case."""
     if len(words) >= 3 and words[-1] == "svc":

@@ -22,11 +22,18 @@ def soa(zone: bytes, ttl: int, serial: int) -> Record:
     return Record(zone, codes.SOA, min(ttl, _NEGATIVE), data)
 
 
+OCTETS = {codes.A: 4, codes.AAAA: 16}
+
+
+def of_addresses(query: Query, packed: Iterable[bytes], ttl: int) -> list[Record]:
+    """The A or AAAA records of the addresses of that type, each once."""
+    octets = OCTETS[query.type]
+    return [Record(query.name, query.type, ttl, each) for each in dict.fromkeys(packed) if len(each) == octets]
+
+
 def addresses(query: Query, spots: Iterable[Spot], ttl: int) -> list[Record]:
     """The A or AAAA records of the spots, each address once."""
-    size = {codes.A: 4, codes.AAAA: 16}.get(query.type, 0)
-    held = dict.fromkeys([spot.address for spot in spots if len(spot.address) == size])
-    return [Record(query.name, query.type, ttl, address) for address in held]
+    return of_addresses(query, [spot.address for spot in spots], ttl) if query.type in OCTETS else []
 
 
 def services(

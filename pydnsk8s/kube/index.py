@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from pydnsk8s.keep import Stamp, Stamps
 from pydnsk8s.kube import measures
+from pydnsk8s.kube.named import Names, path
 from pydnsk8s.kube.objects import (
     KINDS,
     Endpoint,
@@ -56,6 +57,8 @@ class Index:
         self._held: dict[Kind, dict[tuple[str, str], Object]] = {kind: {} for kind in KINDS}
         self._under: Shelves[Key, tuple[Object, ...]] = Shelves()
         self._below: Shelves[bytes | str, int] = Shelves()
+        self.names = Names()
+        """The namespaces and services as they are named."""
         self._stamps = Stamps()
         self._copied = False
         self.changed_at = 0
@@ -140,6 +143,7 @@ class Index:
         held = {kind: dict(objects) for kind, objects in self._held.items()}
         own = held, self._under.copy(), self._below.copy(), Stamps()
         twin._held, twin._under, twin._below, twin._stamps = own  # noqa: SLF001 - it is of this class
+        twin.names = self.names.copy()
         self._copied = True
         return twin
 
@@ -220,9 +224,11 @@ class Index:
         """Let something else be found under the key in the place of an object, if that was."""
         others = tuple([obj for obj in self._under.get(key, ()) if obj is not old])
         if others or shown:
-            self._under[key] = (*others, *shown) if others else shown
+            self._under[key] = shown = (*others, *shown) if others else shown
         else:
             del self._under[key]
+        if key[0] in _NAMED:
+            self.names.put(path(*map(str, key[:0:-1])), shown)
 
     def _count_below(self, keys: Iterable[Key], difference: int) -> None:
         """Count the addresses below each network; one that gains its first or loses its last has changed."""
@@ -247,6 +253,7 @@ def _networks(address: bytes) -> list[bytes] | list[str]:
     return [nibbles[:length] for length in range(31, 0, -1)]
 
 
+_NAMED = ("namespace", "service")
 _by_name = attrgetter("namespace", "name")
 
 

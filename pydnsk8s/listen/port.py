@@ -126,9 +126,9 @@ class Port:
         shape = (
             transport,
             1 if len(address) == 4 else 2,
-            metrics.type_label(query.type),
+            query.type,
             query.edns is not None and query.edns.do,
-            codes.rcode_name(reply.rcode),
+            reply.rcode,
             reply.plugin,
             query.size,
             size,

@@ -26,8 +26,38 @@ class FormError(ValueError):
         self.rcode = rcode
 
 
+_kinds: dict[bytes, tuple[int, int, int, Edns | None]] = {}
+"""What was read of queries without their ids and names: type, class, flags and EDNS of the sound and plain ones."""
+_MOST_KINDS = 1024
+
+
 def parse(packet: bytes, client: Client) -> Query:
     """Read a query; FormError carries the reply to send, if any (RFC 8906 sections 3 and 8)."""
+    at = 12
+    try:
+        while 0 < (length := packet[at]) <= 63:
+            at += 1 + length
+    except IndexError:
+        return _parse(packet, client)
+    at += 1
+    # Nearly all queries differ from one seen before in id and name only.
+    kind = _kinds.get(packet[2:12] + packet[at:])
+    if kind is None or length or at - 12 > _MAX_NAME:
+        return _parse(packet, client)
+    question = packet[12:at]
+    query = Query(question.lower(), kind[0], kind[1])
+    query.question = question
+    query.id = packet[0] << 8 | packet[1]
+    query.flags = kind[2]
+    query.edns = kind[3]
+    query.client = client
+    query.size = len(packet)
+    query.packet = packet
+    return query
+
+
+def _parse(packet: bytes, client: Client) -> Query:
+    """The same for a query of a kind not seen yet."""
     if len(packet) < 12:
         raise FormError("shorter than a header")
     id, flags, questions, answers, authorities, additionals = _HEADER.unpack_from(packet)
@@ -48,6 +78,10 @@ def parse(packet: bytes, client: Client) -> Query:
             subnet.asked(query.edns.options)
         except ValueError as error:
             raise _rejection(query, str(error)) from None
+    if query.plain and (query.edns is None or not query.edns.options):
+        if len(_kinds) >= _MOST_KINDS:
+            _kinds.clear()  # clients choose the kinds, but not how many are remembered
+        _kinds[packet[2:12] + packet[12 + len(query.question) :]] = query.type, query.klass, query.flags, query.edns
     return query
 
 

@@ -15,6 +15,8 @@ _HEADER = struct.Struct(">HHHHHH")
 _FIXED = struct.Struct(">HHIH")
 _TYPE_CLASS = struct.Struct(">HH")
 _OPT = struct.Struct(">BHHIH")
+_OWNED = struct.Struct(">2sHHIH")
+_COMPRESSED = frozenset(type for type, layout in LAYOUTS.items() if layout.compress)
 _QUESTION = b"\xc0\x0c"  # a pointer to the question's name, which starts behind the header
 _POINTABLE = 0x4000  # RFC 1035 section 4.1.4: 14 bits of offset
 _KEPT = 0x7800 | codes.RD | codes.CD  # what a reply repeats of the query's flags (RFC 4035 section 3.1.6)
@@ -22,12 +24,12 @@ _KEPT = 0x7800 | codes.RD | codes.CD  # what a reply repeats of the query's flag
 
 def render(query: Query, reply: Reply, limit: int, size: int) -> bytes:
     """The reply as sent, at most ``limit`` octets; ``size`` is the UDP size to advertise in its OPT."""
-    opt = _opt(query, reply, size)
+    opt = _opt(query, reply, size) if query.edns is not None else b""
     if isinstance(reply, Forwarded):
         wire = _patched(query, reply, opt, limit)
-        if wire is not None:
-            return wire
-    return _composed(query, reply, opt, limit)
+    else:
+        wire = _joined(query, reply, opt, limit)
+    return wire if wire is not None else _composed(query, reply, opt, limit)
 
 
 def _flags(query: Query, reply: Reply) -> int:
@@ -46,8 +48,7 @@ def _flags(query: Query, reply: Reply) -> int:
 
 def _opt(query: Query, reply: Reply, size: int) -> bytes:
     # RFC 6891 section 7: an OPT in the reply if and only if there was one in the query.
-    if query.edns is None:
-        return b""
+    assert query.edns is not None
     options = reply.options
     if options or query.edns.options:
         options = _answered(query, reply)
@@ -80,6 +81,32 @@ def _patched(query: Query, reply: Forwarded, opt: bytes, limit: int) -> bytes | 
         return None
     header = _HEADER.pack(query.id, _flags(query, reply), 1, answers, authorities, additionals)
     return b"".join((header, query.question, _TYPE_CLASS.pack(query.type, query.klass), body, opt))
+
+
+def _joined(query: Query, reply: Reply, opt: bytes, limit: int) -> bytes | None:
+    """The message whole, if all it takes of compression is pointers at the question's name; else None."""
+    name, question = query.name, query.question
+    if len(name) == 1:
+        return None
+    records = reply.answer + reply.authority + reply.additional
+    counts = len(reply.answer), len(reply.authority), len(reply.additional) + bool(opt)
+    parts = [
+        _HEADER.pack(query.id, _flags(query, reply), 1, *counts),
+        question,
+        _TYPE_CLASS.pack(query.type, query.klass),
+    ]
+    for record in records:
+        owner, type, ttl, data, klass = record
+        if owner == name and type not in _COMPRESSED:
+            parts.append(_OWNED.pack(_QUESTION, type, klass, ttl, len(data)))
+            parts.append(data)
+        elif (pieces := _beneath(record)) is not None and is_under(name, owner):
+            parts.append((0xC000 | 12 + len(name) - len(owner)).to_bytes(2, "big").join(pieces))
+        else:
+            return None
+    parts.append(opt)
+    wire = b"".join(parts)
+    return wire if len(wire) <= limit else None
 
 
 def _composed(query: Query, reply: Reply, opt: bytes, limit: int) -> bytes:

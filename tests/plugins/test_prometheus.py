@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from pydnsk8s import corefile, metrics, names, testing
+from pydnsk8s import codes, corefile, metrics, names, testing
 from pydnsk8s.plugins.prometheus import Prometheus, web
 from pydnsk8s.version import VERSION
 from tests.listen.test_http import contexts, free_address, get
@@ -82,7 +82,7 @@ async def test_the_page_shows_the_queries_of_the_block_and_the_process() -> None
     assert block.traffic is not None
     block.view = "inside"  # set by a plugin that comes later in the chain
     traffic = block.traffic("dns://:53", names.parse("counted.example.org"))
-    traffic.count(metrics.Shape("udp", 2, "AAAA", False, "NOERROR", "whoami", 40, 60), 2, 0.001)
+    traffic.count(metrics.Shape("udp", 2, codes.AAAA, False, codes.NOERROR, "whoami", 40, 60), 2, 0.001)
     async with running(plugin):
         text = await scrape(plugin)
     labels = 'server="dns://:53",type="AAAA",view="inside",zone="counted.example.org."'

@@ -1,0 +1,74 @@
+"""What has a name in the cluster, found by its labels as they stand in a question."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from pydnsk8s.keep import Stamp
+from pydnsk8s.kube.objects import EndpointSlice, Service, ServiceImport
+from pydnsk8s.kube.shelves import Shelves
+
+if TYPE_CHECKING:
+    from pydnsk8s.kube.objects import Object
+
+_by_name = attrgetter("name")
+
+
+class Named(Stamp):
+    """What has one name now; it is the stamp of that, too."""
+
+    __slots__ = ("objects", "service")
+
+    def __init__(self, objects: tuple[Object, ...]) -> None:
+        self.alive = True
+        self.objects = objects
+        self.service = next((obj for obj in objects if isinstance(obj, Service)), None)
+        """The service of this cluster among them."""
+
+    @property
+    def service_import(self) -> ServiceImport | None:
+        """The cluster set's service among them."""
+        return next((obj for obj in self.objects if isinstance(obj, ServiceImport)), None)
+
+    def slices(self, service: str) -> list[EndpointSlice]:
+        """The service's slices in the order of their names."""
+        found = [obj for obj in self.objects if isinstance(obj, EndpointSlice) and obj.service == service]
+        return sorted(found, key=_by_name)
+
+    def imported_slices(self, service: str) -> list[EndpointSlice]:
+        """The imported service's slices from all clusters, in the order of their names."""
+        found = [obj for obj in self.objects if isinstance(obj, EndpointSlice) and obj.imported == service]
+        return sorted(found, key=_by_name)
+
+
+def path(*labels: str) -> bytes:
+    """Labels in wire form without an end: ``path(service, namespace)`` or ``path(namespace)``."""
+    return b"".join([bytes((len(label),)) + label.encode("latin-1") for label in labels])
+
+
+class Names:
+    """Everything that has a name: namespaces by their own path, services and what belongs to them by theirs."""
+
+    def __init__(self) -> None:
+        self._held: Shelves[bytes, Named | None] = Shelves()
+
+    def at(self, path: bytes) -> Named | None:
+        """What has this path, in lower case; None for nothing."""
+        return self._held.get(path, None)
+
+    def put(self, path: bytes, objects: tuple[Object, ...]) -> None:
+        """Let these be what has the path from now on; none, and nothing has it."""
+        old = self._held.get(path, None)
+        if old is not None:
+            old.retire()
+        if objects:
+            self._held[path] = Named(objects)
+        elif old is not None:
+            del self._held[path]
+
+    def copy(self) -> Names:
+        """The same names, to be changed apart from these."""
+        twin = Names()
+        twin._held = self._held.copy()
+        return twin
