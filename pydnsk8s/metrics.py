@@ -193,9 +193,11 @@ class Traffic:
 
     def count(self, shape: ShapeKey, servings: int, seconds: float) -> None:
         """Count so many replies of one shape (see Shape), which took these seconds together."""
-        shapes = self._shapes
+        shapes, durations = self._shapes, self._durations
         shapes[shape] = shapes.get(shape, 0) + servings
-        self._durations.observe(seconds / servings, servings)
+        # As observe() does, on the way of every query.
+        durations.counts[bisect_left(durations.bounds, seconds / servings)] += servings
+        durations.sum += seconds
         if len(shapes) > self._MOST_SHAPES:
             self.settle()
 

@@ -149,6 +149,20 @@ def closest(name: bytes, zones: tuple[bytes, ...]) -> bytes | None:
     return best
 
 
+def cut(name: bytes, zones: tuple[bytes, ...]) -> tuple[bytes, list[int]] | None:
+    """The longest of the zones that the name is in, and where each label left of it starts; None for none."""
+    best: tuple[bytes, list[int]] | None = None
+    for zone in zones:
+        if name.endswith(zone) and (best is None or len(zone) > len(best[0])):
+            starts, at, border = [], 0, len(name) - len(zone)
+            while at < border:
+                starts.append(at)
+                at += 1 + name[at]
+            if at == border:
+                best = zone, starts
+    return best
+
+
 @lru_cache(4096)
 def reverse(address: bytes) -> bytes:
     """The in-addr.arpa or ip6.arpa name of a packed address (RFC 1035 section 3.5, RFC 3596 section 2.5)."""

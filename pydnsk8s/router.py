@@ -43,6 +43,8 @@ class Router:
         self.dropped: metrics.Traffic | None = None
         """Counts the queries that no zone took, if any block counts at all."""
         self._sites: dict[bytes, list[Site]] = {}
+        self._short: dict[bytes, Way | None] = {}
+        """The same zones, and the way to those that one block serves whoever asks."""
         self._any_class = False
 
     def add(self, zone: bytes, block: ServerBlock) -> None:
@@ -52,7 +54,9 @@ class Router:
         if block.traffic and self.dropped is None:
             self.dropped = metrics.traffic(self.label, "dropped")
         self._any_class = self._any_class or block.any_class
-        self._sites.setdefault(zone, []).append(Site(zone, block, labellers, traffic))
+        sites = self._sites.setdefault(zone, [])
+        sites.append(Site(zone, block, labellers, traffic))
+        self._short[zone] = None if len(sites) > 1 or labellers else Way(sites[0], ALWAYS, codes.NOERROR)
 
     def serves(self, zone: bytes) -> bool:
         """Whether some block serves just this zone here."""
@@ -98,11 +102,26 @@ class Router:
             return Way(None, NEVER, codes.BADVERS)
         if query.klass != codes.IN and not self._any_class:
             return Way(None, NEVER, codes.REFUSED)
-        site, keep = self._find(query)
-        if site is None:
-            return Way(None, NEVER & keep, codes.REFUSED)
-        query.zone = site.zone
-        return Way(site, keep, codes.NOERROR)
+        way = self._short_way(query)
+        if way is None or way.site is None or way.site.block.filters:
+            site, keep = self._find(query)
+            way = Way(site, keep, codes.NOERROR) if site is not None else Way(None, NEVER & keep, codes.REFUSED)
+        if way.site is not None:
+            query.zone = way.site.zone
+        return way
+
+    def _short_way(self, query: Query) -> Way | None:
+        """The way that all take who ask for a name, if there is one."""
+        if query.type == codes.DS:
+            return None
+        name, at, short = query.name, 0, self._short
+        if len(short) == 1:
+            return short.get(names.ROOT)
+        while name[at:] not in short:
+            if not name[at]:
+                return None
+            at += 1 + name[at]
+        return short[name[at:]]
 
     def at_once(self, query: Query, way: Way) -> Reply | None:
         """The reply, if the plugins on its way know it without waiting; never raises."""

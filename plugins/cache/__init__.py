@@ -15,7 +15,7 @@ from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, Turn
 from pydnsk8s.wire import FormError, aged
 
 from .policy import Policy, read
-from .scopes import Scopes, key_of
+from .scopes import Scopes, key_of, question_of
 from .shelf import Entry, Shelf
 from .terms import Terms, judge
 
@@ -109,7 +109,7 @@ class Cache(Plugin):
             return HAND_ON
         if query.edns is not None and query.edns.options:
             return WAIT
-        key = key_of(query)
+        key = question_of(query)
         if not self._holds(key):
             return HAND_ON
         entry = self._find_at(key)
@@ -145,7 +145,7 @@ class Cache(Plugin):
         return await flight.join()
 
     def _concerns(self, query: Query) -> bool:
-        if query.opcode != codes.OPCODE_QUERY or query.type in _PASSED:
+        if query.type in _PASSED or query.opcode != codes.OPCODE_QUERY:
             return False
         zones = self.policy.zones
         return not zones or names.closest(query.name, zones) is not None

@@ -13,17 +13,18 @@ _EXACTLY = b"\xff"  # no address family: what follows is a client subnet as it w
 _TRUTHS = (codes.NOERROR, codes.NXDOMAIN)
 
 
-def _question(query: Query) -> bytes:
+def question_of(query: Query) -> bytes:
+    """What tells a query without a client subnet from others."""
     # The name ends itself and the rest has a fixed length, so no two questions have one key. RD is part of it
     # because a referral, the answer to a question without RD, is no answer to one with it.
-    flags = query.flags & (codes.RD | codes.CD)
-    return query.name + _KEY.pack(query.type, query.klass, flags >> 3 | query.do)
+    flags, edns = query.flags & (codes.RD | codes.CD), query.edns
+    return query.name + _KEY.pack(query.type, query.klass, flags >> 3 | (edns is not None and edns.do))
 
 
 def key_of(query: Query) -> bytes:
     """What tells a query from all those that may be answered otherwise."""
     named = subnet.of(query)
-    return _question(query) if named is None else _question(query) + _EXACTLY + named.data()
+    return question_of(query) if named is None else question_of(query) + _EXACTLY + named.data()
 
 
 class Scopes:
@@ -37,7 +38,7 @@ class Scopes:
         """The keys of networks that hold the client subnet, the smallest first (RFC 7871 section 7.3.2)."""
         named = subnet.of(query)
         if named is not None:
-            question = _question(query)
+            question = question_of(query)
             for bits in self._seen.get(named.family, ()):
                 if bits <= named.bits:
                     yield question + named.part(bits)
@@ -52,4 +53,4 @@ class Scopes:
         seen = self._seen.get(named.family, ())
         if scope not in seen:
             self._seen[named.family] = tuple(sorted((*seen, scope), reverse=True))
-        return _question(query) + named.part(scope)
+        return question_of(query) + named.part(scope)

@@ -17,7 +17,7 @@ from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, StartError
 from pydnsk8s.plugins.kubernetes import records
 from pydnsk8s.plugins.kubernetes.finding import endpoint_name, exposed, find
 from pydnsk8s.plugins.kubernetes.labels import labels_of
-from pydnsk8s.plugins.kubernetes.name import Asked, Part, pod_address, starts_of, take_apart, word, words_of
+from pydnsk8s.plugins.kubernetes.name import Asked, Part, pod_address, take_apart, word, words_of
 from pydnsk8s.plugins.kubernetes.options import Options, is_reverse, read
 from pydnsk8s.plugins.kubernetes.servers import name_servers
 from pydnsk8s.plugins.kubernetes.transfer import zone_records
@@ -101,9 +101,10 @@ class Kubernetes(Plugin):
 
     def _find(self, query: Query) -> Reply | Alias | Keep:
         """The reply; for the rest of the chain to answer, how long that is so."""
-        zone = names.closest(query.name, self.options.zones)
-        if zone is None:
+        cut = names.cut(query.name, self.options.zones)
+        if cut is None:
             return HAND_ON
+        zone, starts = cut
         if query.type in (codes.AXFR, codes.IXFR):
             # Whoever may have the whole zone is for `transfer` to say.
             return Reply(codes.REFUSED, authoritative=False, plugin=self.name)
@@ -111,14 +112,13 @@ class Kubernetes(Plugin):
             # Neither a false NXDOMAIN nor a cluster's name sent to somebody else's server.
             error = "the cluster is not known yet"
             return Reply(codes.SERVFAIL, authority=(self._soa(zone),), plugin=self.name, error=error)
-        outcome = self._look_up_address(query, zone) if zone in self._reverse else self._look_up(query, zone)
+        outcome = self._look_up_address(query, zone) if zone in self._reverse else self._look_up(query, zone, starts)
         if not isinstance(outcome, Keep) or self.options.fall.through(query.name):
             return outcome
         return Reply(codes.NXDOMAIN, authority=(self._soa(zone),), keep=outcome, plugin=self.name)
 
-    def _look_up(self, query: Query, zone: bytes) -> Reply | Alias | Keep:
+    def _look_up(self, query: Query, zone: bytes, starts: Sequence[int]) -> Reply | Alias | Keep:
         """The reply for a name that exists; for one that does not, how long that is known."""
-        starts = starts_of(query.name, zone)
         if len(starts) > 2:
             kind = query.name[starts[-1] : len(query.name) - len(zone)]
             if kind == _SVC:

@@ -64,15 +64,6 @@ def words_of(name: bytes, zone: bytes) -> tuple[str, ...]:
     return tuple(words)
 
 
-def starts_of(name: bytes, zone: bytes) -> list[int]:
-    """Where the labels of a name left of its zone start."""
-    starts, at, end = [], 0, len(name) - len(zone)
-    while at < end:
-        starts.append(at)
-        at += 1 + name[at]
-    return starts
-
-
 def word(name: bytes, at: int) -> str:
     """The label that starts there."""
     return name[at + 1 : at + 1 + name[at]].decode("latin-1")
@@ -82,8 +73,9 @@ def take_apart(words: tuple[str, ...], *, multicluster: bool = False, zonal: boo
     """Read the labels left of the zone, in lower case."""
     if len(words) >= 3 and words[-1] == "svc":
         # Most questions by far; the rest of the grammar is shorter.
-        service = Asked(Part.SERVICE, words[-2], words[-3])
-        return _of_service(words[:-3], service, multicluster=multicluster, zonal=zonal) if len(words) > 3 else service
+        if len(words) == 3:
+            return Asked(Part.SERVICE, words[1], words[0])
+        return _of_service(words, multicluster=multicluster, zonal=zonal)
     match words:
         case ():
             return Asked(Part.APEX)
@@ -102,18 +94,19 @@ def take_apart(words: tuple[str, ...], *, multicluster: bool = False, zonal: boo
     return NOTHING
 
 
-def _of_service(left: tuple[str, ...], service: Asked, *, multicluster: bool, zonal: bool) -> Asked:
+def _of_service(words: tuple[str, ...], *, multicluster: bool, zonal: bool) -> Asked:
+    *left, service, namespace, _ = words
     match left:
         case [endpoint]:
-            return service._replace(endpoint=endpoint)
+            return Asked(Part.SERVICE, namespace, service, endpoint)
         case [how, "_zone"] if zonal and how in _ZONAL:
-            return service._replace(endpoint="_zone")  # both names only have others below them
+            return Asked(Part.SERVICE, namespace, service, "_zone")  # both names only have others below them
         case [endpoint, cluster] if multicluster and not (endpoint.startswith("_") or cluster.startswith("_")):
-            return service._replace(endpoint=endpoint, cluster=cluster)
+            return Asked(Part.SERVICE, namespace, service, endpoint, cluster)
         case [port, protocol]:
-            return service._replace(port=bare(port), protocol=bare(protocol))
+            return Asked(Part.SERVICE, namespace, service, port=bare(port), protocol=bare(protocol))
         case [*topology, how, "_zone"] if zonal and how in _ZONAL:
-            return service._replace(topology=".".join(topology), pinned=how == "pin")
+            return Asked(Part.SERVICE, namespace, service, topology=".".join(topology), pinned=how == "pin")
     return NOTHING
 
 

@@ -20,6 +20,7 @@ from .weights import WeightError, Weights, load
 
 _ADDRESSES = (codes.A, codes.AAAA)
 _MIXED = (*_ADDRESSES, codes.MX)
+_TRANSFERS = (codes.AXFR, codes.IXFR)
 _USAGE = {"reload": "reload DURATION", "prefer": "prefer CIDRS..."}
 _LOG = log.plugin("loadbalance")
 
@@ -119,11 +120,13 @@ class Loadbalance(Plugin):
             old.stamp.retire()
 
     def amend(self, query: Query, reply: Reply) -> Reply:
-        if reply.rcode != codes.NOERROR or query.type in (codes.AXFR, codes.IXFR):
+        if reply.rcode != codes.NOERROR or query.type in _TRANSFERS:
             return reply
-        if isinstance(reply, Forwarded) and max(reply.found.counts) < 2:
-            return reply  # nothing to put in order, as we can tell without decoding it
-        if max(len(reply.answer), len(reply.authority), len(reply.additional)) < 2:
+        # Nothing to put in order: with bytes from elsewhere, that can be told without decoding them.
+        if isinstance(reply, Forwarded):
+            if max(reply.found.counts) < 2:
+                return reply
+        elif len(reply.answer) < 2 and len(reply.authority) < 2 and len(reply.additional) < 2:
             return reply
         before = reply.keep
         reply = self._turn(reply) if self.file is None else self._weigh(reply)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydnsk8s.keep import Stamp
 from pydnsk8s.kube.objects import EndpointSlice, Service, ServiceImport
-from pydnsk8s.kube.shelves import Shelves
+from pydnsk8s.kube.shelves import NUMBER, Shelves
 
 if TYPE_CHECKING:
     from pydnsk8s.kube.objects import Object
@@ -47,28 +47,19 @@ def path(*labels: str) -> bytes:
     return b"".join([bytes((len(label),)) + label.encode("latin-1") for label in labels])
 
 
-class Names:
+class Names(Shelves[bytes, Named]):
     """Everything that has a name: namespaces by their own path, services and what belongs to them by theirs."""
-
-    def __init__(self) -> None:
-        self._held: Shelves[bytes, Named | None] = Shelves()
 
     def at(self, path: bytes) -> Named | None:
         """What has this path, in lower case; None for nothing."""
-        return self._held.get(path, None)
+        return self._shelves[hash(path) % NUMBER].get(path)
 
     def put(self, path: bytes, objects: tuple[Object, ...]) -> None:
         """Let these be what has the path from now on; none, and nothing has it."""
-        old = self._held.get(path, None)
+        old = self.at(path)
         if old is not None:
             old.retire()
         if objects:
-            self._held[path] = Named(objects)
+            self[path] = Named(objects)
         elif old is not None:
-            del self._held[path]
-
-    def copy(self) -> Names:
-        """The same names, to be changed apart from these."""
-        twin = Names()
-        twin._held = self._held.copy()
-        return twin
+            del self[path]

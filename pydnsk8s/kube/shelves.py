@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-_NUMBER = 256
+NUMBER = 256
 
 
 class Shelves(Generic[K, V]):
@@ -19,17 +19,17 @@ class Shelves(Generic[K, V]):
     """
 
     def __init__(self) -> None:
-        self._shelves: list[dict[K, V]] = [{} for _ in range(_NUMBER)]
-        self._deleted = [0] * _NUMBER
+        self._shelves: list[dict[K, V]] = [{} for _ in range(NUMBER)]
+        self._deleted = [0] * NUMBER
 
     def __contains__(self, key: K) -> bool:
-        return key in self._shelves[hash(key) % _NUMBER]
+        return key in self._shelves[hash(key) % NUMBER]
 
     def __setitem__(self, key: K, value: V) -> None:
-        self._shelves[hash(key) % _NUMBER][key] = value
+        self._shelves[hash(key) % NUMBER][key] = value
 
     def __delitem__(self, key: K) -> None:
-        number = hash(key) % _NUMBER
+        number = hash(key) % NUMBER
         shelf = self._shelves[number]
         del shelf[key]
         self._deleted[number] += 1
@@ -41,10 +41,10 @@ class Shelves(Generic[K, V]):
 
     def get(self, key: K, default: V) -> V:
         """What is under the key, or the default."""
-        return self._shelves[hash(key) % _NUMBER].get(key, default)
+        return self._shelves[hash(key) % NUMBER].get(key, default)
 
-    def copy(self) -> Shelves[K, V]:
+    def copy(self) -> Self:
         """The same keys and values, to be changed apart from these."""
-        twin: Shelves[K, V] = Shelves()
-        twin._shelves = [dict(shelf) for shelf in self._shelves]
+        twin = type(self)()
+        twin._shelves = [dict(shelf) for shelf in self._shelves]  # noqa: SLF001 - it is of this class
         return twin

@@ -122,17 +122,10 @@ class Port:
         traffic = site.traffic if site is not None else router.dropped
         if traffic is None:
             return None
-        address, _, transport, _, _ = query.client
-        shape = (
-            transport,
-            1 if len(address) == 4 else 2,
-            query.type,
-            query.edns is not None and query.edns.do,
-            reply.rcode,
-            reply.plugin,
-            query.size,
-            size,
-        )
+        client, edns = query.client, query.edns
+        family = 1 if len(client.address) == 4 else 2
+        do = edns is not None and edns.do
+        shape = (client.transport, family, query.type, do, reply.rcode, reply.plugin, query.size, size)
         traffic.count(shape, 1, seconds)
         return traffic, shape
 

@@ -15,7 +15,7 @@ _HEADER = struct.Struct(">HHHHHH")
 _FIXED = struct.Struct(">HHIH")
 _TYPE_CLASS = struct.Struct(">HH")
 _OPT = struct.Struct(">BHHIH")
-_OWNED = struct.Struct(">2sHHIH")
+_OWNED = struct.Struct(">HHHIH")
 _COMPRESSED = frozenset(type for type, layout in LAYOUTS.items() if layout.compress)
 _QUESTION = b"\xc0\x0c"  # a pointer to the question's name, which starts behind the header
 _POINTABLE = 0x4000  # RFC 1035 section 4.1.4: 14 bits of offset
@@ -97,11 +97,14 @@ def _joined(query: Query, reply: Reply, opt: bytes, limit: int) -> bytes | None:
     ]
     for record in records:
         owner, type, ttl, data, klass = record
-        if owner == name and type not in _COMPRESSED:
-            parts.append(_OWNED.pack(_QUESTION, type, klass, ttl, len(data)))
+        if owner != name and (len(owner) == 1 or not is_under(name, owner)):
+            return None
+        pointer = 0xC00C + len(name) - len(owner)
+        if type not in _COMPRESSED:
+            parts.append(_OWNED.pack(pointer, type, klass, ttl, len(data)))
             parts.append(data)
-        elif (pieces := _beneath(record)) is not None and is_under(name, owner):
-            parts.append((0xC000 | 12 + len(name) - len(owner)).to_bytes(2, "big").join(pieces))
+        elif (pieces := _beneath(record)) is not None:
+            parts.append(pointer.to_bytes(2, "big").join(pieces))
         else:
             return None
     parts.append(opt)
