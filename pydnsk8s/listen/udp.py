@@ -73,6 +73,8 @@ class Udp:
             # The client's address cannot be reached; the next packet is another's.
             self.dropped += 1
         self._measure(replays, arrived)
+        if self._outbox:
+            self._send_all()
 
     def _drain_wild(self) -> None:
         """As ``_drain`` on a socket bound to all addresses, which has to be told what to reply from."""
@@ -94,6 +96,8 @@ class Udp:
         except OSError:
             self.dropped += 1
         self._measure(replays, arrived)
+        if self._outbox:
+            self._send_all()
 
     def _measure(self, replays: int, arrived: float) -> None:
         if replays:
@@ -105,7 +109,7 @@ class Udp:
         client = Client(packed(sender[0]), sender[1], "udp", local, self._number)
         reply = self.port.respond(packet, client, self._gate, clock.now())
         if isinstance(reply, bytes):
-            send(reply, sender)
+            self._outbox.append((send, reply, sender))
         elif reply is not None:
             if self.pending >= _MOST_PENDING:
                 self.dropped += 1
