@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from pydnsk8s import plugins as rooms
 from pydnsk8s.corefile import Block, CorefileError, Directive, Problem
-from pydnsk8s.plugin import Amend, Chain, Plugin, Prompt, Rest, ServerBlock, fail, refuse
+from pydnsk8s.plugin import Amend, Chain, Later, Plugin, Rest, ServerBlock, Stop, fail, refuse
 
 ORDER = (
     "root", "metadata", "geoip", "cancel", "proxyproto", "quic", "grpc_server", "https", "https3", "timeouts",
@@ -26,6 +26,8 @@ ORDER = (
 
 The order is the meaning: ``cache`` before every back end, ``hosts`` before ``kubernetes`` and so on. It is CoreDNS's.
 """
+
+_HOOKS = ("at_once", "amend", "answer")
 
 GROUP = "pydnsk8s.plugins"
 """The entry-point group in which other packages offer plugins, named by their directive."""
@@ -74,31 +76,38 @@ def place(directive: str) -> tuple[int, int, str]:
 
 
 def link(plugins: Sequence[Plugin]) -> Chain:
-    """Join plugins into one chain; those that override neither hook cost nothing."""
+    """Join plugins into one chain; those that override no hook cost nothing."""
     handlers = [plugin for plugin in plugins if takes_part(plugin)]
     # A block without any handler refuses; one whose last handler passes on has failed (as CoreDNS does).
     rest: Rest = fail if handlers else refuse
+    rests = [rest]
     for plugin in reversed(handlers):
         rest = partial(plugin.answer, rest=rest)
-    return Chain(rest, tuple(_prompts(handlers)))
+        rests.append(rest)
+    return Chain(*_stops(handlers, rests[::-1]))
 
 
 def takes_part(plugin: Plugin) -> bool:
     """Whether the plugin has a hand in answers."""
-    return any(getattr(type(plugin), hook) is not getattr(Plugin, hook) for hook in ("at_once", "amend", "answer"))
+    return any(getattr(type(plugin), hook) is not getattr(Plugin, hook) for hook in _HOOKS)
 
 
-def _prompts(handlers: Sequence[Plugin]) -> Iterator[Prompt]:
-    """Those that can be asked at once: all before the first that has to be waited for."""
+def _stops(handlers: Sequence[Plugin], rests: Sequence[Rest]) -> Iterator[Stop]:
+    """Those that can be asked at once, up to the first that has to be waited for."""
     amends: tuple[Amend, ...] = ()
-    for plugin in handlers:
-        kind = type(plugin)
-        if kind.at_once is not Plugin.at_once:
-            yield Prompt(plugin.at_once, amends)
-        elif kind.answer is not Plugin.answer:
+    later: Later | None = None
+    for plugin, rest in zip(handlers, rests, strict=False):
+        own = {hook for hook in _HOOKS if getattr(type(plugin), hook) is not getattr(Plugin, hook)}
+        if "at_once" in own or "answer" in own:
+            yield Stop(plugin.at_once if "at_once" in own else None, amends, later or Later(rest, amends))
+        if "at_once" not in own and "answer" in own:
             return
-        if kind.amend is not Plugin.amend:
+        if {"amend", "answer"} <= own and later is None:
+            # Whoever behind it has to be waited for, it wants to do the waiting.
+            later = Later(rest, amends)
+        if "amend" in own:
             amends = (plugin.amend, *amends)
+    yield Stop(None, amends, later or Later(rests[-1], amends))
 
 
 def set_up(blocks: Sequence[tuple[Block, ServerBlock]]) -> Iterator[Problem]:

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 
 from pydnsk8s import codes, names, testing
+from pydnsk8s.abilities import Explainer
 from pydnsk8s.chain import takes_part
 from pydnsk8s.configuration import configure
 from pydnsk8s.corefile import Corefile
 from pydnsk8s.gate import packed
 from pydnsk8s.message import Client, Edns, Query, Reply
-from pydnsk8s.plugin import Chain, Explainer, Plugin, Rest, ServerBlock, fail
+from pydnsk8s.plugin import Chain, Later, Plugin, Rest, ServerBlock, Stop, fail
 from pydnsk8s.router import Router
 
 
@@ -99,7 +100,7 @@ def _instrument(block: ServerBlock) -> list[_Step]:
     rest: Rest = fail
     for step in reversed(steps):
         rest = partial(step.answer, rest=rest)
-    block.chain = Chain(rest)
+    block.chain = Chain(Stop(None, (), Later(rest)))
     return steps
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 from pydnsk8s import codes, names
 from pydnsk8s.keep import ALWAYS, NEVER, Keep
-from pydnsk8s.message import Labels, Query, Record, Reply, Seen
+from pydnsk8s.message import Query, Reply, Seen
 
 if TYPE_CHECKING:
     from pydnsk8s.corefile import Directive, Key, Problem
@@ -60,7 +60,10 @@ class Plugin:
         return HAND_ON
 
     def amend(self, query: Query, reply: Reply) -> Reply:
-        """What becomes of the reply that the rest of the chain gave to a query handed on."""
+        """What becomes of the reply that the rest of the chain gave to a query handed on.
+
+        Who overrides ``answer`` as well is asked by that if the reply has to be waited for.
+        """
         return reply
 
     async def answer(self, query: Query, rest: Rest) -> Reply:
@@ -90,33 +93,52 @@ class Plugin:
 Amend: TypeAlias = Callable[[Query, Reply], Reply]
 
 
-class Prompt(NamedTuple):
-    """A plugin that can be asked at once."""
+class Later(NamedTuple):
+    """A reply that has to be waited for."""
 
-    ask: Callable[[Query], Turn]
+    rest: Rest
+    """The plugin that waits, with those behind it."""
+    amends: tuple[Amend, ...] = ()
+    """What those before it make of its reply, the nearest first."""
+    keep: Keep = HAND_ON
+    """How long they say that it holds."""
+
+    async def reply(self, query: Query) -> Reply:
+        """Wait for it."""
+        reply = (await self.rest(query)).under(self.keep)
+        for amend in self.amends:
+            reply = amend(query, reply)
+        return reply
+
+
+class Stop(NamedTuple):
+    """A plugin on the way of a query."""
+
+    ask: Callable[[Query], Turn] | None
+    """None if it has to be waited for in any case."""
     amends: tuple[Amend, ...]
     """What those before it make of its reply, the nearest first."""
+    later: Later
+    """For when it has to be waited for."""
 
 
 class Chain:
     """Plugins linked in their order."""
 
-    __slots__ = ("_prompts", "answer")
+    __slots__ = ("_stops",)
 
-    def __init__(self, answer: Rest, prompts: Sequence[Prompt] = ()) -> None:
-        self.answer = answer
-        """Asks them all, waiting where they wait."""
-        self._prompts = tuple(prompts)
+    def __init__(self, *stops: Stop) -> None:
+        self._stops = stops
 
-    def at_once(self, query: Query) -> Reply | None:
+    def ask(self, query: Query) -> Reply | Later:
         """The reply, if the plugins know it without waiting."""
         keep = HAND_ON
-        for ask, amends in self._prompts:
-            turn = ask(query)
+        for ask, amends, later in self._stops:
+            turn = ask(query) if ask is not None else WAIT
             if turn is HAND_ON:
                 continue
             if turn is WAIT:
-                return None
+                return later if keep is HAND_ON else later._replace(keep=keep)
             if isinstance(turn, Keep):
                 keep &= turn
                 continue
@@ -124,50 +146,12 @@ class Chain:
             for amend in amends:
                 reply = amend(query, reply)
             return reply
-        return None
+        return Later(fail)
 
-
-@runtime_checkable
-class Labeller(Protocol):
-    """A plugin that gives metadata, collected before the chain runs when the block has ``metadata``."""
-
-    def labels(self, query: Query) -> Labels:
-        """The labels this plugin has for a query."""
-
-
-@runtime_checkable
-class Inheritor(Protocol):
-    """A plugin that can take over the state of its predecessor when a reload leaves its directive unchanged."""
-
-    def inherit(self, old: Self) -> bool:
-        """Take over what is worth keeping before ``start``; True if the old one need not be stopped."""
-
-
-@runtime_checkable
-class Lingerer(Protocol):
-    """A plugin that wants a word before the server stops for good, as ``health`` with ``lameduck`` does."""
-
-    async def linger(self) -> None:
-        """Return when the server may stop answering."""
-
-
-@runtime_checkable
-class Transferable(Protocol):
-    """A plugin that holds whole zones, which ``transfer`` may copy to secondaries."""
-
-    def transfer(self, zone: bytes) -> Iterator[Record] | None:
-        """The zone's records as they are now, whatever changes while they are taken: its SOA once and first.
-
-        None for a name that is no zone of this plugin; no record at all while the zone's data is not known.
-        """
-
-
-@runtime_checkable
-class Explainer(Protocol):
-    """A plugin that can say why it answers as it does, for ``pydnsk8s explain``."""
-
-    async def explain(self, query: Query) -> Sequence[str]:
-        """The reasons in lines, none for a query it would not answer; it may first wait a little to know them."""
+    async def answer(self, query: Query) -> Reply:
+        """The reply, waited for if need be."""
+        turn = self.ask(query)
+        return turn if isinstance(turn, Reply) else await turn.reply(query)
 
 
 @dataclass(slots=True)

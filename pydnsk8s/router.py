@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pydnsk8s import codes, metrics, names
+from pydnsk8s.abilities import Labeller
 from pydnsk8s.keep import ALWAYS, NEVER, Keep
 from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import Labeller, ServerBlock
+from pydnsk8s.plugin import Later, ServerBlock
 from pydnsk8s.wire import FormError
 
 _log = logging.getLogger("pydnsk8s.server")
@@ -123,26 +124,25 @@ class Router:
             at += 1 + name[at]
         return short[name[at:]]
 
-    def at_once(self, query: Query, way: Way) -> Reply | None:
+    def at_once(self, query: Query, way: Way) -> Reply | Later:
         """The reply, if the plugins on its way know it without waiting; never raises."""
         site, keep, rcode = way
         if site is None:
             return Reply(rcode, authoritative=False, keep=keep)
         try:
             assert site.block.chain is not None
-            reply = site.block.chain.at_once(query)
+            reply = site.block.chain.ask(query)
         except Exception as error:  # noqa: BLE001 - a plugin must not take the others down
             return _failed(query, error, site.block)
         # Another client, or another time, may belong to another block.
-        return reply if reply is None or keep is ALWAYS else reply.under(keep)
+        return reply.under(keep) if keep is not ALWAYS and isinstance(reply, Reply) else reply
 
-    async def answer(self, query: Query, way: Way) -> Reply:
-        """The reply of the plugins on its way, which ``at_once`` did not know; never raises."""
+    async def answer(self, query: Query, way: Way, later: Later) -> Reply:
+        """The reply that has to be waited for; never raises."""
         site, keep, _ = way
         assert site is not None, "who is refused is refused at once"
         try:
-            assert site.block.chain is not None
-            reply = await site.block.chain.answer(query)
+            reply = await later.reply(query)
         except Exception as error:  # noqa: BLE001 - as above
             return _failed(query, error, site.block)
         if reply.more is not None:
@@ -154,7 +154,8 @@ class Router:
         if query.depth > _DEEPEST:
             return Reply(codes.SERVFAIL, authoritative=False, error=f"too many lookups on the way to {query!r}")
         way = self.way(query)
-        return self.at_once(query, way) or await self.answer(query, way)
+        reply = self.at_once(query, way)
+        return reply if isinstance(reply, Reply) else await self.answer(query, way, reply)
 
 
 def _enters(query: Query, site: Site) -> tuple[bool, Keep]:

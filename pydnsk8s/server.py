@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Self
 
 from pydnsk8s import metrics
+from pydnsk8s.abilities import Inheritor, Lingerer
 from pydnsk8s.configuration import Address, Configuration, Source, configure, label, read
 from pydnsk8s.corefile import load, parse
 from pydnsk8s.listen import tcp, udp
 from pydnsk8s.listen.port import Port
-from pydnsk8s.plugin import Inheritor, Lingerer, Plugin, StartError, Timeouts
+from pydnsk8s.plugin import Plugin, StartError, Timeouts
 
 _log = logging.getLogger("pydnsk8s.server")
 _DRAIN = 5.0  # seconds that queries in work have at the end, as in CoreDNS

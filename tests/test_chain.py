@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from pydnsk8s import codes, names, testing
 from pydnsk8s.chain import link
 from pydnsk8s.keep import ALWAYS, NEVER, Keep, Stamp
 from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, Turn
+from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, Turn, fail
 
 CLUSTER = Path(__file__).parents[1] / "docker" / "cluster.example.yaml"
 BLOCKS = {
@@ -68,7 +69,18 @@ class Waits(Plugin):
 
     async def answer(self, query: Query, rest: Rest) -> Reply:
         await asyncio.sleep(0)
-        return Reply(codes.NOERROR, error="waited ")
+        return Reply(codes.NOERROR, error="waited ", keep=ALWAYS)
+
+
+class Holds(Knows):
+    """Does the waiting for those behind it, and marks what they answered."""
+
+    def amend(self, query: Query, reply: Reply) -> Reply:
+        return reply.with_(error=reply.error + "amended ")
+
+    async def answer(self, query: Query, rest: Rest) -> Reply:
+        reply = await rest(query)
+        return reply.with_(error=reply.error + "held ")
 
 
 QUERY = Query(names.parse("www.example.org"), codes.A)
@@ -77,31 +89,37 @@ FOUND = Reply(error="found ", keep=ALWAYS)
 
 async def test_what_all_know_needs_no_waiting() -> None:
     chain = link([Marks("a"), Knows(HAND_ON), Marks("b"), Knows(FOUND), Marks("c"), Waits()])
-    reply = chain.at_once(QUERY)
-    assert reply is not None
+    reply = chain.ask(QUERY)
+    assert isinstance(reply, Reply)
     assert reply.error == "found ba"
-    assert (await chain.answer(QUERY)).error == "found ba"
 
 
 async def test_who_has_to_be_waited_for_is_not_passed_over() -> None:
     for plugins in ([Waits(), Knows(FOUND)], [Knows(WAIT), Knows(FOUND)], [Knows(HAND_ON), Waits()]):
-        assert link(plugins).at_once(QUERY) is None
+        assert not isinstance(link(plugins).ask(QUERY), Reply)
     assert (await link([Marks("a"), Waits(), Knows(FOUND)]).answer(QUERY)).error == "waited a"
 
 
-@pytest.mark.parametrize("marks", [[], [Marks("a")]])
-async def test_what_was_handed_on_holds_no_longer_than_that(marks: list[Plugin]) -> None:
+@pytest.mark.parametrize("behind", [Knows(FOUND), Waits()])
+async def test_what_was_handed_on_holds_no_longer_than_that(behind: Plugin) -> None:
     stamp = Stamp()
-    chain = link([*marks, Knows(Keep.while_(stamp)), Knows(FOUND)])
-    replies = [chain.at_once(QUERY), await chain.answer(QUERY)]
-    assert all(reply is not None and reply.keep.alive for reply in replies)
+    chain = link([Marks("a"), Knows(Keep.while_(stamp)), Marks("b"), behind])
+    reply = await chain.answer(QUERY)
+    assert reply.keep.alive
     stamp.retire()
-    assert not any(reply is not None and reply.keep.alive for reply in replies)
+    assert not reply.keep.alive
+
+
+async def test_who_wants_to_do_the_waiting_does_it_once() -> None:
+    for behind in (Waits(), Knows(WAIT)):
+        reply = await link([Marks("a"), Holds(HAND_ON), Marks("b"), Knows(HAND_ON), behind]).answer(QUERY)
+        assert reply.error.endswith("bheld a")
+    reply = await link([Marks("a"), Holds(HAND_ON), Marks("b"), Knows(FOUND)]).answer(QUERY)
+    assert reply.error == "found bamended a"
 
 
 async def test_nobody_knowing_is_left_to_the_end_of_the_chain() -> None:
     chain = link([Marks("a"), Knows(HAND_ON)])
-    assert chain.at_once(QUERY) is None
     assert (await chain.answer(QUERY)).rcode == codes.SERVFAIL
     assert (await link([]).answer(QUERY)).rcode == codes.REFUSED
 
@@ -109,15 +127,17 @@ async def test_nobody_knowing_is_left_to_the_end_of_the_chain() -> None:
 @pytest.mark.parametrize("directive", BLOCKS)
 async def test_both_ways_say_the_same(directive: str) -> None:
     async with testing.serving(f".:53 {{\n{BLOCKS[directive]}\n}}") as dns:
-        chain = link(dns.plugins)
+        chain, waiting = link(dns.plugins), fail
+        for plugin in reversed(dns.plugins):
+            waiting = partial(plugin.answer, rest=waiting)
         answered = 0
         for name in NAMES:
             for type in TYPES:
                 query = Query(names.parse(name), type)
-                at_once = chain.at_once(query)
-                if at_once is not None:
+                at_once = chain.ask(query)
+                if isinstance(at_once, Reply):
                     answered += 1
-                    assert said(at_once) == said(await chain.answer(query))
+                    assert said(at_once) == said(await waiting(query))
         assert answered > len(NAMES)
 
 

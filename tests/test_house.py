@@ -18,7 +18,7 @@ FILES = sorted(
 )
 
 GROUND = {"clock", "codes", "keep", "log", "names", "version"}
-MATTER = GROUND | {"corefile", "message", "metrics", "rdata", "response", "subnet", "wire"}
+MATTER = GROUND | {"abilities", "corefile", "message", "metrics", "rdata", "response", "subnet", "wire"}
 SERVING = MATTER | {"chain", "configuration", "gate", "listen", "plugin", "router"}
 MAY_IMPORT: dict[str, set[str]] = {
     "clock": set(),
@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "subnet": {"codes", "keep", "message"},
     "wire": {"codes", "keep", "message", "names", "rdata", "subnet"},
     "gate": {"codes", "keep", "message", "wire"},
+    "abilities": {"message"},
     "plugin": {"codes", "corefile", "keep", "message", "metrics", "names"},
     "geo": MATTER,
     "zone": MATTER,

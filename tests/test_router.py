@@ -12,7 +12,7 @@ from pydnsk8s.configuration import configure
 from pydnsk8s.corefile import parse
 from pydnsk8s.keep import ALWAYS, Keep, Stamp
 from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import Chain, Plugin, Rest
+from pydnsk8s.plugin import Chain, Later, Plugin, Rest, Stop
 from pydnsk8s.router import Router
 from pydnsk8s.wire import FormError
 from tests import strategies as draw
@@ -41,7 +41,7 @@ def router(text: str, plugin: Plugin | None = None) -> Router:
         async def chain(query: Query) -> Reply:
             return await plugin.answer(query, chain)
 
-        block.chain = Chain(chain)
+        block.chain = Chain(Stop(None, (), Later(chain)))
     return next(iter(configuration.routers.values()))
 
 

@@ -10,9 +10,10 @@ from typing import NamedTuple, Self
 from weakref import WeakSet
 
 from pydnsk8s import codes, log, names
+from pydnsk8s.abilities import Transferable
 from pydnsk8s.corefile import Directive, Option
 from pydnsk8s.message import Client, Query, Record, Reply
-from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, Transferable, Turn
+from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, Turn
 from pydnsk8s.upstream.address import Address, parse
 
 from .notify import tell

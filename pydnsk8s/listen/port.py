@@ -9,7 +9,7 @@ from typing import Any
 from pydnsk8s import clock, codes, metrics, names
 from pydnsk8s.gate import Gate, Sender, Watch, packed
 from pydnsk8s.message import Client, Query, Reply, Seen
-from pydnsk8s.plugin import LIMIT, ServerBlock
+from pydnsk8s.plugin import LIMIT, Later, ServerBlock
 from pydnsk8s.router import Router, Site, Way
 from pydnsk8s.wire import FormError, parse, render
 
@@ -62,8 +62,8 @@ class Port:
         router = self.router
         way = router.way(query)
         reply = router.at_once(query, way)
-        if reply is None:
-            return self._wait(query, router, way, gate, arrived, send)
+        if not isinstance(reply, Reply):
+            return self._wait(query, reply, router, way, gate, arrived, send)
         return self._finish(query, reply, router, way.site, gate, arrived)
 
     async def answer(
@@ -74,9 +74,9 @@ class Port:
         return await reply if isinstance(reply, Coroutine) else reply
 
     async def _wait(
-        self, query: Query, router: Router, way: Way, gate: Gate, arrived: float, send: Send | None
+        self, query: Query, later: Later, router: Router, way: Way, gate: Gate, arrived: float, send: Send | None
     ) -> bytes | None:
-        reply = await router.answer(query, way)
+        reply = await router.answer(query, way, later)
         if reply.more is None or reply.rcode == codes.DROP:
             return self._finish(query, reply, router, way.site, gate, arrived)
         if send is None:

@@ -14,7 +14,7 @@ from pydnsk8s.keep import ALWAYS
 from pydnsk8s.listen import tcp
 from pydnsk8s.listen.port import Port
 from pydnsk8s.message import Query, Record, Reply, Seen
-from pydnsk8s.plugin import Chain, Plugin, Timeouts
+from pydnsk8s.plugin import Chain, Later, Plugin, Stop, Timeouts
 from pydnsk8s.server import Server
 from pydnsk8s.testing import transfer_query
 
@@ -68,7 +68,7 @@ class Watching(Plugin):
 async def serving(chain: Callable[[Query], Awaitable[Reply]]) -> AsyncIterator[Server]:
     async with testing.listening("example.org {\nwhoami\n}") as server:
         assert server.configuration is not None
-        server.configuration.blocks[0].chain = Chain(chain)
+        server.configuration.blocks[0].chain = Chain(Stop(None, (), Later(chain)))
         yield server
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pydnsk8s import corefile, metrics, testing
-from pydnsk8s.plugin import Lingerer
+from pydnsk8s.abilities import Lingerer
 from pydnsk8s.plugins import health as module
 from pydnsk8s.plugins.health import Health
 from tests.listen.test_http import free_address, get

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pydnsk8s import corefile, testing
-from pydnsk8s.plugin import Lingerer, Plugin
+from pydnsk8s.abilities import Lingerer
+from pydnsk8s.plugin import Plugin
 from pydnsk8s.plugins.ready import Ready
 from tests.listen.test_http import free_address, get
 

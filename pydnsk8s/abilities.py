@@ -1,0 +1,51 @@
+"""What some plugins can do besides answering; looked for where it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol, Self, runtime_checkable
+
+from pydnsk8s.message import Labels, Query, Record
+
+
+@runtime_checkable
+class Labeller(Protocol):
+    """A plugin that gives metadata, collected before the chain runs when the block has ``metadata``."""
+
+    def labels(self, query: Query) -> Labels:
+        """The labels this plugin has for a query."""
+
+
+@runtime_checkable
+class Inheritor(Protocol):
+    """A plugin that can take over the state of its predecessor when a reload leaves its directive unchanged."""
+
+    def inherit(self, old: Self) -> bool:
+        """Take over what is worth keeping before ``start``; True if the old one need not be stopped."""
+
+
+@runtime_checkable
+class Lingerer(Protocol):
+    """A plugin that wants a word before the server stops for good, as ``health`` with ``lameduck`` does."""
+
+    async def linger(self) -> None:
+        """Return when the server may stop answering."""
+
+
+@runtime_checkable
+class Transferable(Protocol):
+    """A plugin that holds whole zones, which ``transfer`` may copy to secondaries."""
+
+    def transfer(self, zone: bytes) -> Iterator[Record] | None:
+        """The zone's records as they are now, whatever changes while they are taken: its SOA once and first.
+
+        None for a name that is no zone of this plugin; no record at all while the zone's data is not known.
+        """
+
+
+@runtime_checkable
+class Explainer(Protocol):
+    """A plugin that can say why it answers as it does, for ``pydnsk8s explain``."""
+
+    async def explain(self, query: Query) -> Sequence[str]:
+        """The reasons in lines, none for a query it would not answer; it may first wait a little to know them."""
