@@ -4,75 +4,82 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from tests.bench.measures import CONTESTS, NAMES, STARTS, Course, Result, cost, rate, run_starts
-from tests.bench.servers import CLIENT_CORE, BenchError
+from tests.bench import starts
+from tests.bench.contests import CONTESTS, Course, Result, Tcp
+from tests.bench.peers import PEERS
+from tests.bench.report import document, table
+from tests.bench.servers import CLIENT_CORE, BenchError, program
+from tests.bench.tiers import TIERS
 
-_TOOLS = ("knotd", "dnsperf", "taskset")
-_HEADINGS = ("measure", "result", "target", "us a query", "Knot's", "q/s", "Knot's", "lost", "Knot's")
-_ROW = "{:<12}{:>10}{:>10}{:>12}{:>9}{:>10}{:>9}{:>7}{:>8}"
-
-
-def _chosen(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
-    names = tuple(value.split(","))
-    for name in names:
-        if name not in NAMES:
-            raise click.BadParameter(f"{name!r} is none of {', '.join(NAMES)}")
-    return names
+_ALL = (*CONTESTS, Tcp())
+NAMES = (*(contest.name for contest in _ALL), *starts.NAMES)
 
 
-@click.command()
+def _among(known: tuple[str, ...]) -> click.ParamType[tuple[str, ...]]:
+    class Names(click.ParamType[tuple[str, ...]]):
+        name = ",".join((known[0], "..."))
+
+        def convert(
+            self, value: object, parameter: click.Parameter | None, context: click.Context | None
+        ) -> tuple[str, ...]:
+            names = tuple(filter(None, str(value).split(",")))
+            for name in names:
+                if name not in known:
+                    self.fail(f"{name!r} is none of {', '.join(known)}")
+            return names
+
+    return Names()
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
 @click.option("--seconds", type=click.FloatRange(0.1), default=5.0, show_default=True, help="How long a round asks.")
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Rounds of each measure.")
-@click.option("--only", callback=_chosen, default=",".join(NAMES), show_default=True, help="Which measures to run.")
+@click.option("--only", type=_among(NAMES), default=",".join(NAMES), show_default=True, help="Which measures to run.")
+@click.option("--tier", type=click.Choice([*TIERS]), default="L", show_default=True, help="The cluster of the mixes.")
+@click.option("--lookups", type=click.IntRange(100), default=20_000, show_default=True, help="Lookups of a mix.")
+@click.option("--seed", type=int, default=53, show_default=True, help="What everything is drawn from.")
+@click.option("--peers", type=_among((*PEERS,)), help="Other servers beside Knot; those installed if left out.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write every round there as well.")
-def main(seconds: float, rounds: int, only: tuple[str, ...], file: Path | None) -> None:
+def main(
+    context: click.Context, seconds: float, rounds: int, only: tuple[str, ...], tier: str, lookups: int, seed: int,
+    peers: tuple[str, ...] | None, file: Path | None,
+) -> None:  # fmt: skip
     """What a query costs here and in Knot DNS, side by side."""
-    for tool in _TOOLS:
-        if shutil.which(tool) is None:
-            raise click.ClickException(f"{tool} is missing: apt-get install knot dnsperf util-linux")
+    if context.invoked_subcommand:
+        return
     # Not on the core of the server that is measured.
     os.sched_setaffinity(0, {CLIENT_CORE})
+    if peers is None:
+        peers = tuple(name for name, peer in PEERS.items() if peer.there)
     with tempfile.TemporaryDirectory(prefix="pydnsk8s-bench-") as folder:
-        course = Course(Path(folder), seconds, rounds, lambda line: print(line, file=sys.stderr, flush=True))
+        course = Course(Path(folder), seconds, rounds, _tell, tier, lookups, seed, peers)
         try:
+            for tool in ("knotd", "dnsperf", "taskset"):
+                program(tool)
             results = _run(course, only)
         except BenchError as error:
             raise click.ClickException(str(error)) from error
-    print(_table(results))
+    print(table(results))
     if file is not None:
-        file.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n")
+        file.write_text(json.dumps(document(results), indent=2) + "\n")
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _run(course: Course, only: tuple[str, ...]) -> list[Result]:
-    results = [contest.run(course) for contest in CONTESTS if contest.name in only]
-    if not set(STARTS).isdisjoint(only):
-        results += (result for result in run_starts(course) if result.name in only)
+    results = [contest.run(course) for contest in _ALL if contest.name in only]
+    if not set(starts.NAMES).isdisjoint(only):
+        results += (result for result in starts.run_starts(course) if result.name in only)
     return results
-
-
-def _table(results: list[Result]) -> str:
-    return "\n".join((_ROW.format(*_HEADINGS), *(_row(result) for result in results)))
-
-
-def _row(result: Result) -> str:
-    against: tuple[str, ...] = ("",) * 6
-    if result.ours:
-        sides = (result.ours, result.knot)
-        against = (
-            *(f"{cost(rounds):.2f}" for rounds in sides),
-            *(f"{rate(rounds):.0f}" for rounds in sides),
-            *(str(sum(played.lost for played in rounds)) for rounds in sides),
-        )
-    value = f"{result.value:.2f} {result.unit}"
-    return _ROW.format(result.name, value, f"<= {result.target:g} {result.unit}", *against).rstrip()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,89 @@
+"""Our server as it runs in a cluster: kubeadm's stock Corefile, its objects from a file or from an API server."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.bench.servers import SERVER_CORE, BenchError, Server, free_port, running
+
+_PATIENCE = 60.0  # seconds for a reload
+
+_STOCK = """\
+.:{port} {{
+    bind 127.0.0.1
+    errors
+    health 127.0.0.1:{health}
+    ready 127.0.0.1:{ready}
+    {backend}
+    prometheus 127.0.0.1:{metrics}
+    forward . 127.0.0.1:{upstream} {{
+        max_concurrent 1000
+    }}
+    {cache}
+    loop
+    reload
+    loadbalance
+}}
+"""
+_KUBERNETES = """\
+kubernetes cluster.local in-addr.arpa ip6.arpa {{
+        {source}
+        pods insecure
+        fallthrough in-addr.arpa ip6.arpa
+        ttl 30
+    }}"""
+_CACHE = """\
+cache 30 {
+        disable success cluster.local
+        disable denial cluster.local
+    }"""
+
+
+class Ours(Server):
+    """Our server; it can be told to reload, and its pages say more than a process does."""
+
+    corefile: Path
+    metrics: int
+    """The port of its metrics page."""
+
+    def reload(self) -> None:
+        """Let it swap to the Corefile it has, which empties the gate."""
+        done = self.log.read_text().count("Reloading complete")
+        self.process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + _PATIENCE
+        while self.log.read_text().count("Reloading complete") == done:
+            if time.monotonic() > deadline:
+                raise BenchError(f"{self.name} does not reload: {self.log.read_text()}")
+            time.sleep(0.01)
+
+    def wait_until_ready(self, zone: str) -> None:
+        """Ask until it knows the cluster, and the upstream answers for a zone of its own."""
+        self.wait_for_answer("dns-version.cluster.local", "TXT")
+        self.wait_for_answer(zone, "SOA")
+
+
+def kubernetes(source: str) -> str:
+    """The plugin with its objects from ``manifests FILE`` or ``endpoint URL``."""
+    return _KUBERNETES.format(source=source)
+
+
+@contextmanager
+def pydnsk8s(folder: Path, backend: str, upstream: int, *, cache: bool = True) -> Iterator[Ours]:
+    """Our server with this plugin for the cluster's names; it may not answer yet."""
+    folder.mkdir()
+    port = free_port()
+    corefile = folder / "Corefile"
+    ports = {page: free_port() for page in ("health", "ready", "metrics")}
+    corefile.write_text(
+        _STOCK.format(port=port, backend=backend, upstream=upstream, cache=_CACHE if cache else "", **ports)
+    )
+    command = [sys.executable, "-m", "pydnsk8s", "-conf", str(corefile)]
+    with running("pydnsk8s", command, folder, port, SERVER_CORE) as server:
+        ours = Ours(server.name, server.process, port, server.log)
+        ours.corefile, ours.metrics = corefile, ports["metrics"]
+        yield ours
