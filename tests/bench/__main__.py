@@ -6,19 +6,26 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
 from tests.bench import starts
 from tests.bench.contests import CONTESTS, Course, Result, Tcp
 from tests.bench.peers import PEERS
-from tests.bench.report import document, table
+from tests.bench.phases import PHASES, run_phases
+from tests.bench.plot import plot
+from tests.bench.report import document, phase_document, phase_table, table
 from tests.bench.servers import CLIENT_CORE, BenchError, program
 from tests.bench.tiers import TIERS
 
 _ALL = (*CONTESTS, Tcp())
 NAMES = (*(contest.name for contest in _ALL), *starts.NAMES)
+_PHASES = (*PHASES, "soak")
+_FILE = click.Path(path_type=Path)
 
 
 def _among(known: tuple[str, ...]) -> click.ParamType[tuple[str, ...]]:
@@ -37,38 +44,77 @@ def _among(known: tuple[str, ...]) -> click.ParamType[tuple[str, ...]]:
     return Names()
 
 
+def _drawn(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that all commands have: what is served and asked, and where the outcome goes."""
+    for option in (
+        click.option("--json", "file", type=_FILE, help="Write all figures there as well."),
+        click.option(
+            "--profile", type=_FILE, help="Write a flame graph (SVG) of our server there; choose one with --only."
+        ),
+        click.option("--seed", type=int, default=53, show_default=True, help="What everything is drawn from."),
+        click.option(
+            "--lookups", type=click.IntRange(100), default=20_000, show_default=True, help="Lookups of a mix."
+        ),
+        click.option("--tier", type=click.Choice([*TIERS]), default="L", show_default=True, help="The cluster's size."),
+        click.option(
+            "--seconds", type=click.FloatRange(0.1), default=5.0, show_default=True, help="How long each asks."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group(invoke_without_command=True)
 @click.pass_context
-@click.option("--seconds", type=click.FloatRange(0.1), default=5.0, show_default=True, help="How long a round asks.")
+@_drawn
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Rounds of each measure.")
 @click.option("--only", type=_among(NAMES), default=",".join(NAMES), show_default=True, help="Which measures to run.")
-@click.option("--tier", type=click.Choice([*TIERS]), default="L", show_default=True, help="The cluster of the mixes.")
-@click.option("--lookups", type=click.IntRange(100), default=20_000, show_default=True, help="Lookups of a mix.")
-@click.option("--seed", type=int, default=53, show_default=True, help="What everything is drawn from.")
 @click.option("--peers", type=_among((*PEERS,)), help="Other servers beside Knot; those installed if left out.")
-@click.option("--json", "file", type=click.Path(path_type=Path), help="Write every round there as well.")
 def main(
-    context: click.Context, seconds: float, rounds: int, only: tuple[str, ...], tier: str, lookups: int, seed: int,
-    peers: tuple[str, ...] | None, file: Path | None,
-) -> None:  # fmt: skip
+    context: click.Context, only: tuple[str, ...], peers: tuple[str, ...] | None, file: Path | None, **options: Any
+) -> None:
     """What a query costs here and in Knot DNS, side by side."""
     if context.invoked_subcommand:
         return
-    # Not on the core of the server that is measured.
-    os.sched_setaffinity(0, {CLIENT_CORE})
     if peers is None:
         peers = tuple(name for name, peer in PEERS.items() if peer.there)
-    with tempfile.TemporaryDirectory(prefix="pydnsk8s-bench-") as folder:
-        course = Course(Path(folder), seconds, rounds, _tell, tier, lookups, seed, peers)
-        try:
-            for tool in ("knotd", "dnsperf", "taskset"):
-                program(tool)
-            results = _run(course, only)
-        except BenchError as error:
-            raise click.ClickException(str(error)) from error
+    with _course(only, peers=peers, **options) as course:
+        results = _run(course, only)
     print(table(results))
     if file is not None:
         file.write_text(json.dumps(document(results), indent=2) + "\n")
+
+
+@main.command("phases")
+@_drawn
+@click.option("--only", type=_among(_PHASES), default=",".join(_PHASES), show_default=True, help="Which phases.")
+@click.option("--minutes", type=click.FloatRange(0.1), default=30.0, show_default=True, help="How long the soak takes.")
+@click.option("--plot", "picture", type=_FILE, help="Draw latencies and throughput there (PNG).")
+def phases(only: tuple[str, ...], minutes: float, picture: Path | None, file: Path | None, **options: Any) -> None:
+    """Our server alone: from cold to flooded, and whether its memory grows."""
+    with _course(only, rounds=1, **options) as course:
+        measured = run_phases(course, only, minutes)
+        if picture is not None:
+            plot(measured, picture)
+    print(phase_table(measured))
+    if file is not None:
+        file.write_text(json.dumps(phase_document(measured), indent=2) + "\n")
+
+
+@contextmanager
+def _course(only: tuple[str, ...], *, profile: Path | None, **options: Any) -> Iterator[Course]:
+    """All that a run needs; what is missing or goes wrong is told in one line."""
+    if profile is not None and len(only) != 1:
+        raise click.UsageError("--profile wants one with --only")
+    # Not on the core of the server that is measured.
+    os.sched_setaffinity(0, {CLIENT_CORE})
+    with tempfile.TemporaryDirectory(prefix="pydnsk8s-bench-") as folder:
+        try:
+            for tool in ("knotd", "dnsperf", "taskset"):
+                program(tool)
+            yield Course(Path(folder), tell=_tell, profile=profile, **options)
+        except BenchError as error:
+            raise click.ClickException(str(error)) from error
 
 
 def _tell(line: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from tests.bench import cluster, hosts, mixes, outside, tiers
 from tests.bench.load import Round, ask, cost
 from tests.bench.ours import Ours, kubernetes, pydnsk8s
 from tests.bench.peers import PEERS, Zones, knot
+from tests.bench.profile import profiled
 from tests.bench.question import Question, Sheet
 from tests.bench.servers import CLIENT_CORE, SERVER_CORE, Server
 
@@ -30,6 +31,12 @@ class Course:
     lookups: int = 20_000
     seed: int = 53
     peers: tuple[str, ...] = ()
+    profile: Path | None = None
+    """Where to write a flame graph of our server."""
+
+    def watching(self, server: Server) -> AbstractContextManager[None]:
+        """Draw the flame graph, if one is wanted, of what the server does while this lasts."""
+        return profiled(server, self.profile) if self.profile else nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +116,13 @@ class Contest:
         sheet = Sheet(folder / "questions", stage.questions)
         with self._servers(course, stage, folder) as servers:
             rounds: dict[str, list[Round]] = {server.name: [] for server in servers}
-            for number in range(course.rounds + 1):
-                for server in servers:
-                    played = self._play(course, server, sheet, number)
-                    rounds[server.name] += [played] if number else []
-                    course.tell(told(self.name, server.name, number, played))
+            for server in servers:
+                course.tell(told(self.name, server.name, 0, self._play(course, server, sheet, 0)))
+            with course.watching(servers[0]):
+                for number in range(1, course.rounds + 1):
+                    for server in servers:
+                        rounds[server.name].append(self._play(course, server, sheet, number))
+                        course.tell(told(self.name, server.name, number, rounds[server.name][-1]))
         sides = {name: tuple(each) for name, each in rounds.items()}
         ours, knots, *_ = sides.values()
         return Result(self.name, cost(ours) / cost(knots), "x", self.target, sides)

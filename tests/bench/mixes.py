@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from bisect import bisect
 from collections.abc import Callable, Iterator
-from itertools import accumulate
+from itertools import accumulate, cycle
 from typing import TypeAlias
 
-from tests.bench.outside import NODES
-from tests.bench.question import NOERROR, NXDOMAIN, Question
+from tests.bench.outside import NODES, VENDOR
+from tests.bench.question import FLOOD, INSIDE, NOERROR, NXDOMAIN, OUTSIDE, Question
 from tests.bench.tiers import VENDORS, ZONE, Cluster, Service, vendor
 
 Lookup: TypeAlias = Iterator[Question]
@@ -79,7 +79,7 @@ class Asker:
     def dotted(self) -> Lookup:
         """``web.shop.svc.cluster.local.``: a dot at the end, no search."""
         service = self._service()
-        return _pair(f"{service.path}.{ZONE}", NOERROR, forwarded=bool(service.alias))
+        return _pair(f"{service.path}.{ZONE}", NOERROR, OUTSIDE if service.alias else INSIDE)
 
     def external(self) -> Lookup:
         """A host outside the cluster, searched for inside first."""
@@ -112,7 +112,7 @@ class Asker:
             address = service.address if service.kind == "cluster" else address
         nobody = chance > 0.9
         name = (address + (1 << 22) if nobody else address).reverse_pointer
-        yield Question(name, "PTR", NXDOMAIN if nobody else NOERROR, nobody)
+        yield Question(name, "PTR", *((NXDOMAIN, OUTSIDE) if nobody else (NOERROR, INSIDE)))
 
     def missing(self) -> Lookup:
         """A service that is gone: the whole search path in vain."""
@@ -141,16 +141,16 @@ def _search(name: str, namespace: str, found: int | None, alias: str = "") -> Lo
     """The queries of a pod in the namespace, with ndots:5: each domain of its search path first, until one is found."""
     for place, domain in enumerate((f".{namespace}.svc.{ZONE}", f".svc.{ZONE}", f".{ZONE}", f".{NODES}", "")):
         there = place == found
-        forwarded = not f"{name}{domain}".endswith(ZONE) or (there and bool(alias))
-        yield from _pair(name + domain, NOERROR if there else NXDOMAIN, forwarded=forwarded)
+        forwarded = not f"{name}{domain}".endswith(ZONE) or (there and alias)
+        yield from _pair(name + domain, NOERROR if there else NXDOMAIN, OUTSIDE if forwarded else INSIDE)
         if there:
             return
 
 
-def _pair(name: str, rcode: str, *, forwarded: bool = False) -> Lookup:
+def _pair(name: str, rcode: str, group: str = INSIDE) -> Lookup:
     """Both addresses, as getaddrinfo asks for them; a name with only one is no error (RFC 2308 section 2.2)."""
-    yield Question(name, "A", rcode, forwarded)
-    yield Question(name, "AAAA", rcode, forwarded)
+    yield Question(name, "A", rcode, group)
+    yield Question(name, "AAAA", rcode, group)
 
 
 def once(cluster: Cluster, *, seed: int = 53) -> list[Question]:
@@ -164,4 +164,25 @@ def once(cluster: Cluster, *, seed: int = 53) -> list[Question]:
         elif service.kind == "cluster":
             asked += [Question(path, "AAAA"), Question(f"_http._tcp.{path}", "SRV")]
     random.Random(seed).shuffle(asked)
+    return asked
+
+
+def flooded(good: list[Question], number: int, *, seed: int = 53) -> list[Question]:
+    """So many queries: one that is good and one below a random label, in turns; no two of the latter are the same."""
+    draw = random.Random(f"{seed}/flood")
+    asked = []
+    for each, question in zip(range(number // 2), cycle(good)):
+        zone = ZONE if each % 2 else VENDOR
+        asked += [question, Question(f"{draw.getrandbits(64):016x}.{zone}", "A", NXDOMAIN, FLOOD)]
+    return asked
+
+
+def freshened(questions: list[Question], *, seed: int = 53) -> list[Question]:
+    """The same with a name that only the upstream can know, and nobody has asked for, after every hundred."""
+    draw = random.Random(f"{seed}/fresh")
+    asked = []
+    for each, question in enumerate(questions):
+        asked.append(question)
+        if each % 100 == 99:
+            asked.append(Question(f"{draw.getrandbits(64):016x}.{VENDOR}", "A", NXDOMAIN, OUTSIDE))
     return asked

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench.servers import SERVER_CORE, BenchError, Server, free_port, running
 
-_PATIENCE = 60.0  # seconds for a reload
+_PATIENCE = 60.0  # seconds for a reload or a page
+_SAMPLE = re.compile(r"([a-z_]+)(?:\{.*\})? (\S+)$")
 
 _STOCK = """\
 .:{port} {{
@@ -61,6 +64,16 @@ class Ours(Server):
                 raise BenchError(f"{self.name} does not reload: {self.log.read_text()}")
             time.sleep(0.01)
 
+    def counts(self) -> dict[str, float]:
+        """The numbers of its metrics page, labels summed up."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=_PATIENCE) as page:
+            lines = page.read().decode().splitlines()
+        found: dict[str, float] = {}
+        for line in lines:
+            if match := _SAMPLE.match(line):
+                found[match[1]] = found.get(match[1], 0) + float(match[2])
+        return found
+
     def wait_until_ready(self, zone: str) -> None:
         """Ask until it knows the cluster, and the upstream answers for a zone of its own."""
         self.wait_for_answer("dns-version.cluster.local", "TXT")
@@ -73,8 +86,8 @@ def kubernetes(source: str) -> str:
 
 
 @contextmanager
-def pydnsk8s(folder: Path, backend: str, upstream: int, *, cache: bool = True) -> Iterator[Ours]:
-    """Our server with this plugin for the cluster's names; it may not answer yet."""
+def pydnsk8s(folder: Path, backend: str, upstream: int, *, cache: bool = True, counted: bool = False) -> Iterator[Ours]:
+    """Our server with this plugin for the cluster's names; ``counted`` tells of the gate too. It may not answer yet."""
     folder.mkdir()
     port = free_port()
     corefile = folder / "Corefile"
@@ -82,7 +95,8 @@ def pydnsk8s(folder: Path, backend: str, upstream: int, *, cache: bool = True) -
     corefile.write_text(
         _STOCK.format(port=port, backend=backend, upstream=upstream, cache=_CACHE if cache else "", **ports)
     )
-    command = [sys.executable, "-m", "pydnsk8s", "-conf", str(corefile)]
+    module = "tests.bench.counted" if counted else "pydnsk8s"
+    command = [sys.executable, "-m", module, "-conf", str(corefile)]
     with running("pydnsk8s", command, folder, port, SERVER_CORE) as server:
         ours = Ours(server.name, server.process, port, server.log)
         ours.corefile, ours.metrics = corefile, ports["metrics"]

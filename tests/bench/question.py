@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-NOERROR, NXDOMAIN, SERVFAIL = "NOERROR", "NXDOMAIN", "SERVFAIL"
+from pydnsk8s import codes, names
+from pydnsk8s.wire import query
+
+NOERROR, NXDOMAIN, SERVFAIL, REFUSED = "NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED"
+INSIDE, OUTSIDE, FLOOD = "inside", "outside", "flood"
 
 
 class Question(NamedTuple):
@@ -16,8 +20,8 @@ class Question(NamedTuple):
     name: str
     type: str
     rcode: str = NOERROR
-    forwarded: bool = False
-    """Whether only the upstream can answer it."""
+    group: str = INSIDE
+    """``outside`` if only the upstream can answer it, ``flood`` if nobody wants to know."""
 
 
 class Sheet:
@@ -35,7 +39,39 @@ class Sheet:
         rest = Counter(question.rcode for question in self.questions[:more])
         return Counter({code: whole[code] * times + rest[code] for code in whole})
 
-    def wrong(self, codes: Counter[str], sent: int) -> str:
+    def wrong(self, came: Counter[str], sent: int) -> str:
         """What came more often than it may, exact if nothing was lost; empty if all is well."""
-        excess = codes - self.expected(sent)
+        excess = came - self.expected(sent)
         return ", ".join(f"{number} times {code} too often" for code, number in sorted(excess.items()))
+
+    def packets(self, *, failing: bool = False) -> Path:
+        """A file of the same as packets in hexadecimal digits, with their groups and the codes they may have.
+
+        If the upstream is failing, what only it can answer need not be answered as it should.
+        """
+        path = self.path.with_suffix(".failing" if failing else ".packets")
+        with path.open("w") as file:
+            for question in self.questions:
+                excused = (SERVFAIL, REFUSED) if failing and question.group == OUTSIDE else ()
+                packet = query(names.parse(question.name), codes.parse_type(question.type), id=0)
+                allowed = " ".join(str(_CODES[code]) for code in (question.rcode, *excused))
+                file.write(f"{packet.hex()} {question.group} {allowed}\n")
+        return path
+
+
+_CODES = {NOERROR: codes.NOERROR, SERVFAIL: codes.SERVFAIL, NXDOMAIN: codes.NXDOMAIN, REFUSED: codes.REFUSED}
+
+
+class Packet(NamedTuple):
+    """A question as a client without names sends it."""
+
+    wire: bytes
+    group: str
+    allowed: frozenset[int]
+
+
+def packets(path: Path) -> Iterator[Packet]:
+    """What such a file holds."""
+    for line in path.read_text().splitlines():
+        wire, group, *allowed = line.split()
+        yield Packet(bytes.fromhex(wire), group, frozenset(int(code) for code in allowed))
