@@ -14,7 +14,8 @@ from typing import Any
 import click
 
 from tests.bench import starts
-from tests.bench.contests import CONTESTS, Course, Result, Tcp
+from tests.bench.contests import CONTESTS, Result, Tcp
+from tests.bench.course import Course
 from tests.bench.peers import PEERS
 from tests.bench.phases import PHASES, run_phases
 from tests.bench.plot import plot

@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bench import cluster, hosts, mixes, outside, tiers
+from tests.bench import stages
+from tests.bench.course import Course
 from tests.bench.load import Round, ask, cost
-from tests.bench.ours import Ours, kubernetes, pydnsk8s
-from tests.bench.peers import PEERS, Zones, knot
-from tests.bench.profile import profiled
-from tests.bench.question import Question, Sheet
+from tests.bench.ours import Ours, pydnsk8s
+from tests.bench.peers import PEERS, knot
+from tests.bench.question import Sheet
 from tests.bench.servers import CLIENT_CORE, SERVER_CORE, Server
 
 _WARM_UP = 0.5  # seconds before the rounds that count
 _LONG = 120.0  # seconds at most for a sheet that is played to its end
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """How a run goes: where files may be written, how long and how often to ask, about which cluster, whom to tell."""
-
-    folder: Path
-    seconds: float
-    rounds: int
-    tell: Callable[[str], None]
-    tier: str = "L"
-    lookups: int = 20_000
-    seed: int = 53
-    peers: tuple[str, ...] = ()
-    profile: Path | None = None
-    """Where to write a flame graph of our server."""
-
-    def watching(self, server: Server) -> AbstractContextManager[None]:
-        """Draw the flame graph, if one is wanted, of what the server does while this lasts."""
-        return profiled(server, self.profile) if self.profile else nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,57 +31,12 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """What is served and what is asked in a contest."""
-
-    questions: Sequence[Question]
-    zones: Zones
-    """The cluster's, as Knot serves them."""
-    outside: Zones
-    """The upstream's."""
-    manifest: str = '{"kind": "List", "items": []}'
-    """The cluster's, as we read it."""
-
-
-def _plain(services: int, pods: int = 0) -> Callable[[Course], Stage]:
-    def stage(course: Course) -> Stage:
-        drawn = cluster.Cluster(services, pods, seed=course.seed)
-        questions = [_question(line) for line in drawn.questions()]
-        return Stage(questions, {cluster.ZONE: drawn.zone()}, {hosts.ZONE: hosts.zone()}, drawn.manifest())
-
-    return stage
-
-
-def _hosts(course: Course) -> Stage:
-    drawn = cluster.Cluster(100, 0, seed=course.seed)
-    questions = [_question(line) for line in hosts.questions()]
-    return Stage(questions, {cluster.ZONE: drawn.zone()}, {hosts.ZONE: hosts.zone()}, drawn.manifest())
-
-
-def _question(line: str) -> Question:
-    name, type = line.split()
-    return Question(name, type)
-
-
-def _tiered(name: str) -> Callable[[Course], Stage]:
-    def stage(course: Course) -> Stage:
-        drawn = tiers.Cluster(tiers.TIERS[course.tier], seed=course.seed)
-        if name == "cold":
-            questions = mixes.once(drawn, seed=course.seed)
-        else:
-            questions = mixes.mix(drawn, name, course.lookups, seed=course.seed)
-        return Stage(questions, drawn.zones(), outside.zones(), drawn.manifest())
-
-    return stage
-
-
-@dataclass(frozen=True, slots=True)
 class Contest:
     """The same questions to us and to Knot; the value is how many times Knot's processor time a query costs here."""
 
     name: str
     target: float
-    stage: Callable[[Course], Stage]
+    stage: Callable[[Course], stages.Stage]
     cache: bool = True
     once: bool = False
     """Each question once a round, and none of them known to the gate before."""
@@ -137,19 +72,17 @@ class Contest:
         return ask(server, sheet, seconds, times=int(self.once and server.name != "Knot"))
 
     @contextmanager
-    def _servers(self, course: Course, stage: Stage, folder: Path) -> Iterator[list[Server]]:
-        manifests = folder / "cluster.json"
-        manifests.write_text(stage.manifest)
+    def _servers(self, course: Course, stage: stages.Stage, folder: Path) -> Iterator[list[Server]]:
         with ExitStack() as running:
             upstream = running.enter_context(knot(folder / "upstream", stage.outside, CLIENT_CORE))
-            block = kubernetes(f"manifests {manifests}")
+            block = running.enter_context(stage.backend(folder))
             ours = running.enter_context(pydnsk8s(folder / "pydnsk8s", block, upstream.port, cache=self.cache))
             peer = running.enter_context(knot(folder / "knot", {**stage.zones, **stage.outside}, SERVER_CORE))
             servers = [ours, peer]
             for name in course.peers:
                 other = PEERS[name].start(folder / name, stage.zones, stage.outside, upstream.port)
                 servers.append(running.enter_context(other))
-            ours.wait_until_ready(next(iter(stage.outside)))
+            ours.wait_until_ready(stage.sample, next(iter(stage.outside)))
             yield servers
 
 
@@ -160,14 +93,16 @@ def told(contest: str, server: str, number: int, played: Round) -> str:
 
 
 CONTESTS = (
-    Contest("hits", 1.45, _plain(100, 100)),
-    Contest("kubernetes", 5.0, _plain(20_000, 40_000), once=True),
-    Contest("mixed", 1.8, _tiered("mixed"), warm=True),
-    Contest("external", 2.2, _tiered("external"), warm=True),
-    Contest("internal", 1.45, _tiered("internal"), warm=True),
-    Contest("cold", 2.2, _tiered("cold"), once=True),
-    Contest("cached", 1.7, _hosts),
-    Contest("forward", 3.5, _hosts, cache=False),
+    Contest("hits", 1.45, stages.plain(100, 100)),
+    Contest("kubernetes", 5.0, stages.plain(20_000, 40_000), once=True),
+    Contest("mixed", 1.8, stages.tiered("mixed"), warm=True),
+    Contest("external", 2.2, stages.tiered("external"), warm=True),
+    Contest("internal", 1.45, stages.tiered("internal"), warm=True),
+    Contest("cold", 2.2, stages.tiered("cold"), once=True),
+    Contest("cached", 1.7, stages.forwarded),
+    Contest("forward", 3.5, stages.forwarded, cache=False),
+    Contest("etcd", 1.45, stages.etcd(once=False)),
+    Contest("etcd-cold", 2.2, stages.etcd(once=True), once=True),
 )
 
 
@@ -182,15 +117,15 @@ class Tcp:
         """Play all rounds, TCP and UDP in turns."""
         folder = course.folder / self.name
         folder.mkdir()
-        stage = _plain(100, 100)(course)
-        sheet, manifests = Sheet(folder / "questions", stage.questions), folder / "cluster.json"
-        manifests.write_text(stage.manifest)
+        stage = stages.plain(100, 100)(course)
+        sheet = Sheet(folder / "questions", stage.questions)
         rounds: dict[str, list[Round]] = {"TCP": [], "UDP": []}
         with (
             knot(folder / "upstream", stage.outside, CLIENT_CORE) as upstream,
-            pydnsk8s(folder / "pydnsk8s", kubernetes(f"manifests {manifests}"), upstream.port) as ours,
+            stage.backend(folder) as block,
+            pydnsk8s(folder / "pydnsk8s", block, upstream.port) as ours,
         ):
-            ours.wait_until_ready(hosts.ZONE)
+            ours.wait_until_ready(stage.sample, next(iter(stage.outside)))
             for number in range(course.rounds + 1):
                 seconds = course.seconds if number else min(course.seconds, _WARM_UP)
                 for transport, played in rounds.items():

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.bench.question import Question
 from tests.bench.servers import SERVER_CORE, BenchError, Server, free_port, running
 
 _PATIENCE = 60.0  # seconds for a reload or a page
@@ -74,9 +75,9 @@ class Ours(Server):
                 found[match[1]] = found.get(match[1], 0) + float(match[2])
         return found
 
-    def wait_until_ready(self, zone: str) -> None:
-        """Ask until it knows the cluster, and the upstream answers for a zone of its own."""
-        self.wait_for_answer("dns-version.cluster.local", "TXT")
+    def wait_until_ready(self, sample: Question, zone: str) -> None:
+        """Ask until it finds a name of its own, and the upstream's zone."""
+        self.wait_for_answer(sample.name, sample.type)
         self.wait_for_answer(zone, "SOA")
 
 

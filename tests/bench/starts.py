@@ -6,7 +6,8 @@ import time
 from statistics import median
 
 from tests.bench import cluster, hosts
-from tests.bench.contests import Course, Result
+from tests.bench.contests import Result
+from tests.bench.course import Course
 from tests.bench.ours import kubernetes, pydnsk8s
 from tests.bench.peers import knot
 from tests.bench.servers import CLIENT_CORE, ROOT
