@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +13,9 @@ from tests.bench import cluster
 from tests.bench.__main__ import NAMES
 from tests.bench.cluster import Cluster
 from tests.bench.contests import CONTESTS
-from tests.bench.servers import ROOT
+from tests.bench.servers import ROOT, installed
 
-_MISSING = [tool for tool in ("knotd", "dnsperf", "taskset") if shutil.which(tool) is None]
+_MISSING = [tool for tool in ("knotd", "dnsperf", "taskset", "etcd") if installed(tool) is None]
 
 
 def _bench(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,7 @@ from tests.bench.question import FLOOD, OUTSIDE, Question
 from tests.bench.servers import ROOT, installed
 
 _MISSING = [tool for tool in ("knotd", "dnsperf", "taskset") if installed(tool) is None]
-_SMALL = ("--tier", "S", "--lookups", "500", "--seconds", "0.5", "--minutes", "0.1")
+_SMALL = ("--tier", "S", "--lookups", "300", "--seconds", "0.2", "--minutes", "0.05")
 
 
 def _phases(*arguments: str) -> subprocess.CompletedProcess[str]:
