@@ -16,9 +16,10 @@ import click
 from tests.bench import starts
 from tests.bench.contests import CONTESTS, Result, Tcp
 from tests.bench.course import Course
+from tests.bench.ground import Measured
 from tests.bench.peers import PEERS
 from tests.bench.phases import PHASES, run_phases
-from tests.bench.plot import plot
+from tests.bench.plot import find_matplotlib, plot
 from tests.bench.report import document, phase_document, phase_table, table
 from tests.bench.servers import CLIENT_CORE, BenchError, program
 from tests.bench.tiers import TIERS
@@ -79,27 +80,38 @@ def main(
         return
     if peers is None:
         peers = tuple(name for name, peer in PEERS.items() if peer.there)
-    with _course(only, peers=peers, **options) as course:
-        results = _run(course, only)
-    print(table(results))
-    if file is not None:
-        file.write_text(json.dumps(document(results), indent=2) + "\n")
+    results: list[Result] = []
+    try:
+        with _course(only, peers=peers, **options) as course:
+            results.extend(_run(course, only))
+    finally:
+        # What there is, whatever went wrong later.
+        print(table(results))
+        if file is not None:
+            file.write_text(json.dumps(document(results), indent=2) + "\n")
 
 
 @main.command("phases")
 @_drawn
 @click.option("--only", type=_among(_PHASES), default=",".join(_PHASES), show_default=True, help="Which phases.")
-@click.option("--minutes", type=click.FloatRange(0.1), default=30.0, show_default=True, help="How long the soak takes.")
+@click.option(
+    "--minutes", type=click.FloatRange(0.01), default=30.0, show_default=True, help="How long the soak takes."
+)
 @click.option("--plot", "picture", type=_FILE, help="Draw latencies and throughput there (PNG).")
 def phases(only: tuple[str, ...], minutes: float, picture: Path | None, file: Path | None, **options: Any) -> None:
     """Our server alone: from cold to flooded, and whether its memory grows."""
-    with _course(only, rounds=1, **options) as course:
-        measured = run_phases(course, only, minutes)
-        if picture is not None:
-            plot(measured, picture)
-    print(phase_table(measured))
-    if file is not None:
-        file.write_text(json.dumps(phase_document(measured), indent=2) + "\n")
+    measured: list[Measured] = []
+    try:
+        with _course(only, **options) as course:
+            if picture is not None:
+                find_matplotlib()
+            measured.extend(run_phases(course, only, minutes))
+    finally:
+        print(phase_table(measured))
+        if file is not None:
+            file.write_text(json.dumps(phase_document(measured), indent=2) + "\n")
+    if picture is not None:
+        plot(measured, picture)
 
 
 @contextmanager
@@ -122,11 +134,10 @@ def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _run(course: Course, only: tuple[str, ...]) -> list[Result]:
-    results = [contest.run(course) for contest in _ALL if contest.name in only]
+def _run(course: Course, only: tuple[str, ...]) -> Iterator[Result]:
+    yield from (contest.run(course) for contest in _ALL if contest.name in only)
     if not set(starts.NAMES).isdisjoint(only):
-        results += (result for result in starts.run_starts(course) if result.name in only)
-    return results
+        yield from (result for result in starts.run_starts(course) if result.name in only)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ class Course:
 
     folder: Path
     seconds: float
-    rounds: int
     tell: Callable[[str], None]
+    rounds: int = 1
     tier: str = "L"
     lookups: int = 20_000
     seed: int = 53

@@ -51,7 +51,6 @@ cache 30 {
 class Ours(Server):
     """Our server; it can be told to reload, and its pages say more than a process does."""
 
-    corefile: Path
     metrics: int
     """The port of its metrics page."""
 
@@ -67,8 +66,11 @@ class Ours(Server):
 
     def counts(self) -> dict[str, float]:
         """The numbers of its metrics page, labels summed up."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=_PATIENCE) as page:
-            lines = page.read().decode().splitlines()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=_PATIENCE) as page:
+                lines = page.read().decode().splitlines()
+        except OSError as error:
+            raise BenchError(f"{self.name} does not show its metrics: {self.log.read_text()}") from error
         found: dict[str, float] = {}
         for line in lines:
             if match := _SAMPLE.match(line):
@@ -100,5 +102,5 @@ def pydnsk8s(folder: Path, backend: str, upstream: int, *, cache: bool = True, c
     command = [sys.executable, "-m", module, "-conf", str(corefile)]
     with running("pydnsk8s", command, folder, port, SERVER_CORE) as server:
         ours = Ours(server.name, server.process, port, server.log)
-        ours.corefile, ours.metrics = corefile, ports["metrics"]
+        ours.metrics = ports["metrics"]
         yield ours

@@ -15,11 +15,11 @@ from tests.bench.course import Course
 from tests.bench.ground import Ground, Measured
 from tests.bench.ours import Ours, kubernetes, pydnsk8s
 from tests.bench.peers import knot
-from tests.bench.question import FLOOD, INSIDE, NOERROR, OUTSIDE, Question, Sheet
+from tests.bench.question import FLOOD, INSIDE, NOERROR, OUTSIDE, Sheet
 from tests.bench.servers import CLIENT_CORE
 from tests.bench.soak import slope
 
-_FLOODED = 30_000  # queries a second at most under a flood, for which names are drawn
+_FLOODED = 60_000  # queries a second at most under a flood, for which names are drawn
 _EXCUSED = 6.0  # seconds until the failures of an upstream are forgotten: `cache` holds SERVFAIL for 5
 _PART = 10.0  # seconds between two looks at the memory of a soak
 
@@ -104,9 +104,10 @@ def _reload(ground: Ground) -> Measured:
 def _flood(ground: Ground) -> Measured:
     """As many queries for names nobody has as good ones (a random subdomain attack)."""
     number = int(_FLOODED * ground.course.seconds)
-    asked: list[Question] = mixes.flooded(list(ground.sheet.questions), number, seed=ground.course.seed)
-    half = len(asked) // 4 * 2
-    busy, paced = (Sheet(ground.course.folder / f"flood{part}", asked[part * half :][:half]) for part in (0, 1))
+    folder, good = ground.course.folder, list(ground.sheet.questions)
+    # Half as many again for the second time, at half the rate: names that have not been asked before.
+    asked = mixes.flooded(good, number + number // 2, seed=ground.course.seed)
+    busy, paced = Sheet(folder / "flood", asked[:number]), Sheet(folder / "flood-paced", asked[number:])
     measured = ground.measure("flood", busy, paced=paced)
     measured.notes["lost of the flood"] = measured.pace.lost((FLOOD,))
     return measured
@@ -140,7 +141,7 @@ def soak(ground: Ground, minutes: float) -> Measured:
     return replace(measured, memory=ground.ours.resident)
 
 
-def run_phases(course: Course, names: tuple[str, ...], minutes: float) -> list[Measured]:
+def run_phases(course: Course, names: tuple[str, ...], minutes: float) -> Iterator[Measured]:
     """Start a server whose cluster comes from an API server, and take it through these phases, soak among them."""
     drawn = tiers.Cluster(tiers.TIERS[course.tier], seed=course.seed)
     sheet = Sheet(course.folder / "questions", mixes.mix(drawn, "mixed", course.lookups, seed=course.seed))
@@ -153,12 +154,11 @@ def run_phases(course: Course, names: tuple[str, ...], minutes: float) -> list[M
             known = next(each for each in sheet.questions if each.rcode == NOERROR and each.group == INSIDE)
             ours.wait_until_ready(known, outside.VENDOR)
             ground = Ground(course, ours, upstream, api, sheet)
-            measured = []
             for name in names:
                 if name != "cold":
                     ground.warm_up()
                 with course.watching(ours):
-                    measured.append(soak(ground, minutes) if name == "soak" else PHASES[name](ground))
-            return measured
+                    measured = soak(ground, minutes) if name == "soak" else PHASES[name](ground)
+                yield measured
     finally:
         api.close()

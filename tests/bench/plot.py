@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,12 +13,16 @@ from tests.bench.servers import BenchError
 _SHARES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9999)
 
 
+def find_matplotlib() -> None:
+    """BenchError if it is not installed: said before a long run, not after it."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise BenchError("matplotlib is missing: pip install pydnsk8s[bench]")
+
+
 def plot(phases: Sequence[Measured], file: Path) -> None:
     """Write it as PNG."""
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise BenchError("matplotlib is missing: pip install pydnsk8s[bench]") from error
+    import matplotlib as mpl
+
     mpl.use("agg")
     from matplotlib import pyplot as plt
 

@@ -22,7 +22,7 @@ def profiled(server: Server, file: Path) -> Iterator[None]:
     if command is None:
         raise BenchError("py-spy is missing: pip install pydnsk8s[bench]")
     words = [command, "record", "--pid", str(server.process.pid), "--output", str(file), "--rate", str(_SAMPLES)]
-    process = subprocess.Popen([*words, "--nonblocking"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         yield
     finally:

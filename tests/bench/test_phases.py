@@ -34,7 +34,10 @@ def test_a_server_goes_through_every_phase_and_answers_as_expected(tmp_path: Pat
     phases = json.loads(file.read_text())
     assert [phase["name"] for phase in phases] == names
     assert all(0 <= phase["hits"] <= 1 and phase["pace"]["sent"] for phase in phases)
-    assert "KiB a minute" in phases[-1]["notes"]
+    notes = {phase["name"]: phase["notes"] for phase in phases}
+    assert notes["churn-1000"]["changes"] > 0
+    assert notes["reload"]["reloads"] > 0
+    assert "KiB a minute" in notes["soak"]
 
 
 def test_a_flame_graph_is_of_one_phase() -> None:
