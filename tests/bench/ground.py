@@ -34,11 +34,19 @@ class Pace:
     """Microseconds of the replies, by groups."""
     late: int = 0
     """Queries that left late: the machine was busy."""
+    missed: int = 0
+    """Replies that came but could not be taken in: the machine was busy. They count as lost as well."""
+
+    @property
+    def doubt(self) -> float:
+        """The share of queries that say more about the machine than about the server."""
+        return (self.late + self.missed) / max(1, self.sent.total())
 
     def add(self, more: Pace) -> None:
         """Count what came later in as well."""
         self.sent += more.sent
         self.late += more.late
+        self.missed += more.missed
         for group, taken in more.taken.items():
             self.taken[group] = self.taken.get(group, Counter()) + taken
 
@@ -128,7 +136,7 @@ class Ground:
         outcome = json.loads(ran.stdout)
         if outcome["wrong"]:
             raise BenchError(f"{self.ours.name} answered {sheet.path.name} wrongly: {outcome['wrong']}")
-        pace = Pace(rate, late=outcome["late"])
+        pace = Pace(rate, late=outcome["late"], missed=outcome["missed"])
         for group, seen in outcome["groups"].items():
             pace.sent[group] = seen["sent"]
             pace.taken[group] = Counter({int(key): number for key, number in seen["latencies"].items()})
@@ -147,5 +155,5 @@ def told(measured: Measured) -> str:
     return (
         f"{measured.name}: {busy.cost:.2f} us a query, {busy.rate:.0f} q/s, {busy.lost} lost; at {pace.rate:.0f} q/s "
         f"half within {measured.within(0.5):.2f} ms, 99 % within {measured.within(0.99):.2f} ms, "
-        f"{pace.lost(measured.judged):.2%} lost, {pace.late} late; {measured.hits:.0%} hits, {measured.memory:.1f} MB"
+        f"{pace.lost(measured.judged):.2%} lost, {pace.doubt:.0%} in doubt; {measured.hits:.0%} hits, {measured.memory:.1f} MB"
     )

@@ -130,8 +130,10 @@ def soak(ground: Ground, minutes: float) -> Measured:
         held = []
         while (passed := time.monotonic() - began) < minutes * 60:
             held.append((passed / 60, ground.ours.resident * 1024))
-            measured.pace.add(ground.pace(ground.sheet, measured.pace.rate, course.seconds))
-            ground.course.tell(f"soak: {passed / 60:.1f} minutes, {held[-1][1] / 1024:.1f} MB")
+            seen = ground.pace(ground.sheet, measured.pace.rate, course.seconds)
+            measured.pace.add(seen)
+            lost = f"{seen.lost((INSIDE, OUTSIDE)):.2%} lost, {seen.doubt:.0%} in doubt"
+            ground.course.tell(f"soak: {passed / 60:.1f} minutes, {held[-1][1] / 1024:.1f} MB, {lost}")
         held.append((minutes, ground.ours.resident * 1024))
     finally:
         ground.api.rate = 0

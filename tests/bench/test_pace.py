@@ -68,6 +68,7 @@ def test_each_reply_is_held_against_its_query(tmp_path: Path) -> None:
         asking.run()
         answering.join()
     assert sum(map(bool, asking.answered)) == 150
+    assert asking.missed == 0
     assert asking.codes == {3: 150}
     # Half of the queries wanted NOERROR; those sent as every fourth were among them.
     assert asking.wrong == {3: 50}
