@@ -155,5 +155,6 @@ def told(measured: Measured) -> str:
     return (
         f"{measured.name}: {busy.cost:.2f} us a query, {busy.rate:.0f} q/s, {busy.lost} lost; at {pace.rate:.0f} q/s "
         f"half within {measured.within(0.5):.2f} ms, 99 % within {measured.within(0.99):.2f} ms, "
-        f"{pace.lost(measured.judged):.2%} lost, {pace.doubt:.0%} in doubt; {measured.hits:.0%} hits, {measured.memory:.1f} MB"
+        f"{pace.lost(measured.judged):.2%} lost, {pace.doubt:.0%} in doubt; "
+        f"{measured.hits:.0%} hits, {measured.memory:.1f} MB"
     )
