@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from tests.bench import starts
 from tests.bench.contests import CONTESTS, Result, Tcp
@@ -77,6 +78,8 @@ def main(
 ) -> None:
     """What a query costs here and in Knot DNS, side by side."""
     if context.invoked_subcommand:
+        if any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in context.params):
+            raise click.UsageError(f"options go behind the word {context.invoked_subcommand}")
         return
     if peers is None:
         peers = tuple(name for name, peer in PEERS.items() if peer.there)
@@ -117,8 +120,8 @@ def phases(only: tuple[str, ...], minutes: float, picture: Path | None, file: Pa
 @contextmanager
 def _course(only: tuple[str, ...], *, profile: Path | None, **options: Any) -> Iterator[Course]:
     """All that a run needs; what is missing or goes wrong is told in one line."""
-    if profile is not None and len(only) != 1:
-        raise click.UsageError("--profile wants one with --only")
+    if profile is not None and (len(only) != 1 or only[0] in starts.NAMES):
+        raise click.UsageError("--profile wants one contest or phase with --only")
     # Not on the core of the server that is measured.
     os.sched_setaffinity(0, {CLIENT_CORE})
     with tempfile.TemporaryDirectory(prefix="pydnsk8s-bench-") as folder:

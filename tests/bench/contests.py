@@ -126,12 +126,14 @@ class Tcp:
             pydnsk8s(folder / "pydnsk8s", block, upstream.port) as ours,
         ):
             ours.wait_until_ready(stage.sample, next(iter(stage.outside)))
-            for number in range(course.rounds + 1):
-                seconds = course.seconds if number else min(course.seconds, _WARM_UP)
-                for transport, played in rounds.items():
-                    fresh = ask(ours, sheet, seconds, tcp=transport == "TCP")
-                    played += [fresh] if number else []
-                    course.tell(told(self.name, transport, number, fresh))
+            for transport in rounds:
+                played = ask(ours, sheet, min(course.seconds, _WARM_UP), tcp=transport == "TCP")
+                course.tell(told(self.name, transport, 0, played))
+            with course.watching(ours):
+                for number in range(1, course.rounds + 1):
+                    for transport, each in rounds.items():
+                        each.append(ask(ours, sheet, course.seconds, tcp=transport == "TCP"))
+                        course.tell(told(self.name, transport, number, each[-1]))
         sides = {f"pydnsk8s {transport}": tuple(each) for transport, each in rounds.items()}
         ours_tcp, ours_udp = sides.values()
         return Result(self.name, cost(ours_tcp) / cost(ours_udp), "x", self.target, sides)

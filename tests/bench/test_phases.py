@@ -43,10 +43,17 @@ def test_a_server_goes_through_every_phase_and_answers_as_expected(tmp_path: Pat
 def test_a_flame_graph_is_of_one_phase() -> None:
     ran = _phases("--profile", "flames.svg")
     assert ran.returncode == 2
-    assert "--profile wants one with --only" in ran.stderr
+    assert "--profile wants one contest or phase with --only" in ran.stderr
 
 
-def test_a_missing_program_is_told_with_its_package(tmp_path: Path) -> None:
+def test_options_before_the_word_are_not_passed_over() -> None:
+    command = [sys.executable, "-m", "tests.bench", "--tier", "S", "phases"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert "options go behind the word phases" in ran.stderr
+
+
+def test_a_missing_program_is_told_with_its_package() -> None:
     command = [sys.executable, "-c", "import os, tests.bench.servers as s; s._SEARCHED = ''; s.program('knotd')"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "knotd is missing: apt-get install knot" in ran.stderr
