@@ -1,12 +1,12 @@
-"""The servers under load: child processes on loopback, each pinned to one core and read through /proc."""
+"""A server under load: a child process on loopback, pinned to one core and read through /proc."""
 
 from __future__ import annotations
 
 import os
-import signal
+import random
+import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,58 +18,34 @@ ROOT = Path(__file__).parents[2]
 _CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, CLIENT_CORE = _CORES[0], _CORES[-1]
 """Who is measured has one core; who asks, and who is asked behind it, has the other."""
-_TICK = 1 / os.sysconf("SC_CLK_TCK")
-_PATIENCE = 30.0  # seconds for a start or a reload
-
-_STOCK = """\
-.:{port} {{
-    bind 127.0.0.1
-    errors
-    health 127.0.0.1:{health}
-    ready 127.0.0.1:{ready}
-    kubernetes cluster.local in-addr.arpa ip6.arpa {{
-        manifests {manifests}
-        pods insecure
-        fallthrough in-addr.arpa ip6.arpa
-        ttl 30
-    }}
-    prometheus 127.0.0.1:{metrics}
-    forward . 127.0.0.1:{upstream} {{
-        max_concurrent 1000
-    }}
-    {cache}
-    loop
-    reload
-    loadbalance
-}}
-"""
-_CACHE = """\
-cache 30 {
-        disable success cluster.local
-        disable denial cluster.local
-    }"""
-
-_KNOT = """\
-server:
-    listen: 127.0.0.1@{port}
-    udp-workers: 1
-    tcp-workers: 1
-    background-workers: 1
-    rundir: {folder}
-database:
-    storage: {folder}
-log:
-  - target: stderr
-    any: warning
-template:
-  - id: default
-    journal-content: none
-zone:
-"""
+TICK = 1 / os.sysconf("SC_CLK_TCK")
+_PATIENCE = 60.0  # seconds for a start
+# Below those that the kernel gives to clients (32768 and up), which come and go while a server starts.
+_PORTS = range(20_000, 32_000)
+_given: set[int] = set()
+_SEARCHED = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"))
+_PACKAGES = {
+    "knotd": "knot", "nsd": "nsd", "unbound": "unbound", "pdns_recursor": "pdns-recursor", "dnsperf": "dnsperf",
+    "taskset": "util-linux", "etcd": "etcd-server",
+}  # fmt: skip
 
 
 class BenchError(Exception):
     """The bench cannot go on; says why."""
+
+
+def installed(program: str) -> str | None:
+    """Where a program is, if it is there."""
+    return shutil.which(program, path=_SEARCHED)
+
+
+def program(name: str) -> str:
+    """Where a program is; BenchError with the Debian package to install if it is missing."""
+    found = installed(name)
+    if found is None:
+        hint = f": apt-get install {_PACKAGES[name]}" if name in _PACKAGES else ""
+        raise BenchError(f"{name} is missing{hint}")
+    return found
 
 
 class Server:
@@ -82,25 +58,35 @@ class Server:
         self.log = log
 
     @property
+    def family(self) -> list[int]:
+        """Its process and those that it has started."""
+        parents = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and (fields := _stat(int(entry.name))):
+                parents[int(entry.name)] = int(fields[1])
+        found = [self.process.pid]
+        for pid in found:
+            found += (child for child, parent in parents.items() if parent == pid)
+        return found
+
+    @property
     def cpu(self) -> float:
         """Seconds of processor time so far, user and system, all threads."""
-        # proc(5): the command in parentheses may hold anything; what follows it starts with field 3.
-        fields = self._proc("stat").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * _TICK
+        stats = (_stat(pid) for pid in self.family)
+        return sum(int(fields[11]) + int(fields[12]) for fields in stats if fields) * TICK
 
     @property
     def resident(self) -> float:
         """Memory held, in MB."""
-        line = next(line for line in self._proc("status").splitlines() if line.startswith("VmRSS:"))
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
         return int(line.split()[1]) / 1024
-
-    def _proc(self, file: str) -> str:
-        return Path(f"/proc/{self.process.pid}/{file}").read_text()
 
     def pin(self, core: int) -> None:
         """Move every thread to a core; Knot's UDP workers choose one of their own, whatever the process was given."""
-        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            os.sched_setaffinity(int(task.name), {core})
+        for pid in self.family:
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                os.sched_setaffinity(int(task.name), {core})
 
     def wait_for_answer(self, name: str, type: str) -> None:
         """Ask until there is an answer; raises BenchError when there will be none."""
@@ -114,16 +100,6 @@ class Server:
                     raise BenchError(f"{self.name} does not answer: {self.log.read_text()}")
                 time.sleep(0.002)
 
-    def reload(self) -> None:
-        """Let our server swap to the Corefile it has, which empties the gate."""
-        done = self.log.read_text().count("Reloading complete")
-        self.process.send_signal(signal.SIGUSR1)
-        deadline = time.monotonic() + _PATIENCE
-        while self.log.read_text().count("Reloading complete") == done:
-            if time.monotonic() > deadline:
-                raise BenchError(f"{self.name} does not reload: {self.log.read_text()}")
-            time.sleep(0.01)
-
     def stop(self) -> None:
         """End the process."""
         self.process.terminate()
@@ -132,6 +108,15 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def _stat(pid: int) -> list[str]:
+    """A process's fields from the third on, see proc(5); none if it is gone."""
+    try:
+        # The command in parentheses may hold anything.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def _answers(client: socket.socket, packet: bytes) -> bool:
@@ -143,44 +128,12 @@ def _answers(client: socket.socket, packet: bytes) -> bool:
 
 
 @contextmanager
-def knot(folder: Path, zones: dict[str, str], core: int) -> Iterator[Server]:
-    """A Knot DNS with one UDP worker, which serves these zone files by their names."""
-    folder.mkdir()
-    port = free_port()
-    text = _KNOT.format(port=port, folder=folder)
-    for zone, content in zones.items():
-        (folder / f"{zone}.zone").write_text(content)
-        text += f"  - domain: {zone}\n    file: {folder / zone}.zone\n"
-    (folder / "knot.conf").write_text(text)
-    with _running("Knot", ["knotd", "-c", str(folder / "knot.conf")], folder, port, core) as server:
-        for zone in zones:
-            server.wait_for_answer(zone, "SOA")
-        server.pin(core)
-        yield server
-
-
-@contextmanager
-def pydnsk8s(folder: Path, manifests: Path, upstream: int, *, cache: bool = True) -> Iterator[Server]:
-    """Our server with kubeadm's stock Corefile; it may not answer yet."""
-    folder.mkdir()
-    port = free_port()
-    corefile = folder / "Corefile"
-    ports = {page: free_port() for page in ("health", "ready", "metrics")}
-    corefile.write_text(
-        _STOCK.format(port=port, manifests=manifests, upstream=upstream, cache=_CACHE if cache else "", **ports)
-    )
-    command = [sys.executable, "-m", "pydnsk8s", "-conf", str(corefile)]
-    with _running("pydnsk8s", command, folder, port, SERVER_CORE) as server:
-        yield server
-
-
-@contextmanager
-def _running(name: str, command: Sequence[str], folder: Path, port: int, core: int) -> Iterator[Server]:
+def running(name: str, command: Sequence[str], folder: Path, port: int, core: int) -> Iterator[Server]:
+    """A program in the foreground on one core until the block ends; it may not answer yet."""
     log = folder / "log"
+    words = [program("taskset"), "-c", str(core), program(command[0]), *command[1:]]
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            ["taskset", "-c", str(core), *command], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(words, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
     server = Server(name, process, port, log)
     try:
         yield server
@@ -189,12 +142,15 @@ def _running(name: str, command: Sequence[str], folder: Path, port: int, core: i
 
 
 def free_port() -> int:
-    """A port that nobody uses, for UDP and TCP."""
+    """A port that nobody uses, for UDP and TCP, and that no call has given before."""
     while True:
+        port = random.choice(_PORTS)
+        if port in _given:
+            continue
+        _given.add(port)
         with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
-            stream.bind(("127.0.0.1", 0))
-            port: int = stream.getsockname()[1]
             try:
+                stream.bind(("127.0.0.1", port))
                 datagrams.bind(("127.0.0.1", port))
             except OSError:
                 continue

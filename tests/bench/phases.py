@@ -1,0 +1,166 @@
+"""The phases of a server's life, each measured on the same running server; the last one is long and looks at memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from signal import SIGCONT, SIGSTOP
+
+from tests.bench import mixes, outside, tiers
+from tests.bench.changing import Changing
+from tests.bench.course import Course
+from tests.bench.ground import Ground, Measured
+from tests.bench.ours import Ours, kubernetes, pydnsk8s
+from tests.bench.peers import knot
+from tests.bench.question import FLOOD, INSIDE, NOERROR, OUTSIDE, Sheet
+from tests.bench.servers import CLIENT_CORE
+from tests.bench.soak import slope
+
+_FLOODED = 60_000  # queries a second at most under a flood, for which names are drawn
+_EXCUSED = 6.0  # seconds until the failures of an upstream are forgotten: `cache` holds SERVFAIL for 5
+_PART = 10.0  # seconds between two looks at the memory of a soak
+
+
+def _cold(ground: Ground) -> Measured:
+    """Nothing is known yet: the sheet once, as after a start."""
+    ground.ours.reload()
+    return ground.measure("cold", times=1, between=ground.ours.reload)
+
+
+def _warm(ground: Ground) -> Measured:
+    """All has been asked before."""
+    return ground.measure("warm")
+
+
+def _churn(rate: int) -> Callable[[Ground], Measured]:
+    def churn(ground: Ground) -> Measured:
+        """So many endpoints change every second."""
+        ground.api.rate, before = rate, ground.api.changes
+        try:
+            measured = ground.measure(f"churn-{rate}")
+        finally:
+            ground.api.rate = 0
+        measured.notes["changes"] = ground.api.changes - before
+        return measured
+
+    return churn
+
+
+def _upstream_down(ground: Ground) -> Measured:
+    """The upstream is silent: what is known without it must not suffer."""
+    folder, questions = ground.course.folder, list(ground.sheet.questions)
+    inside = Sheet(folder / "inside", [question for question in questions if question.group == INSIDE])
+    everything = Sheet(folder / "everything", mixes.freshened(questions, seed=ground.course.seed))
+    ground.upstream.process.send_signal(SIGSTOP)
+    try:
+        measured = ground.measure("upstream-down", inside, paced=everything, judged=(INSIDE,), failing=True)
+    finally:
+        ground.upstream.process.send_signal(SIGCONT)
+        time.sleep(_EXCUSED)
+    measured.notes["lost outside"] = measured.pace.lost((OUTSIDE,))
+    return measured
+
+
+def _api_down(ground: Ground) -> Measured:
+    """The API server is gone: the last known state is served."""
+    ground.api.close()
+    try:
+        return ground.measure("api-down")
+    finally:
+        ground.api.open()
+
+
+@contextmanager
+def _reloading(ours: Ours) -> Iterator[list[int]]:
+    """Reload again and again while the block lasts."""
+    done = threading.Event()
+    reloads: list[int] = []
+
+    def reload() -> None:
+        while not done.wait(1):
+            ours.reload()
+            reloads.append(1)
+
+    thread = threading.Thread(target=reload)
+    thread.start()
+    try:
+        yield reloads
+    finally:
+        done.set()
+        thread.join()
+
+
+def _reload(ground: Ground) -> Measured:
+    """A new configuration every second: nothing is lost."""
+    with _reloading(ground.ours) as reloads:
+        measured = ground.measure("reload")
+    measured.notes["reloads"] = len(reloads)
+    return measured
+
+
+def _flood(ground: Ground) -> Measured:
+    """As many queries for names nobody has as good ones (a random subdomain attack)."""
+    number = int(_FLOODED * ground.course.seconds)
+    folder, good = ground.course.folder, list(ground.sheet.questions)
+    # Half as many again for the second time, at half the rate: names that have not been asked before.
+    asked = mixes.flooded(good, number + number // 2, seed=ground.course.seed)
+    busy, paced = Sheet(folder / "flood", asked[:number]), Sheet(folder / "flood-paced", asked[number:])
+    measured = ground.measure("flood", busy, paced=paced)
+    measured.notes["lost of the flood"] = measured.pace.lost((FLOOD,))
+    return measured
+
+
+PHASES: dict[str, Callable[[Ground], Measured]] = {
+    "cold": _cold, "warm": _warm, "churn-10": _churn(10), "churn-100": _churn(100), "churn-1000": _churn(1000),
+    "upstream-down": _upstream_down, "api-down": _api_down, "reload": _reload, "flood": _flood,
+}  # fmt: skip
+
+
+def soak(ground: Ground, minutes: float) -> Measured:
+    """The mix at half the rate for long, while ten endpoints change every second: does memory grow?"""
+    course = replace(ground.course, seconds=min(_PART, minutes * 60 / 10))
+    part = replace(ground, course=course)
+    ground.api.rate = 10
+    try:
+        measured = part.measure("soak")
+        began = time.monotonic()
+        held = []
+        while (passed := time.monotonic() - began) < minutes * 60:
+            held.append((passed / 60, ground.ours.resident * 1024))
+            seen = ground.pace(ground.sheet, measured.pace.rate, course.seconds)
+            measured.pace.add(seen)
+            lost = f"{seen.lost((INSIDE, OUTSIDE)):.2%} lost, {seen.doubt:.0%} in doubt"
+            ground.course.tell(f"soak: {passed / 60:.1f} minutes, {held[-1][1] / 1024:.1f} MB, {lost}")
+        held.append((minutes, ground.ours.resident * 1024))
+    finally:
+        ground.api.rate = 0
+    # What the first tenth adds is the work of filling up.
+    grown = slope(held[len(held) // 10 :])
+    measured.notes.update({"KiB a minute": grown.value, "give or take": grown.error})
+    return replace(measured, memory=ground.ours.resident)
+
+
+def run_phases(course: Course, names: tuple[str, ...], minutes: float) -> Iterator[Measured]:
+    """Start a server whose cluster comes from an API server, and take it through these phases, soak among them."""
+    drawn = tiers.Cluster(tiers.TIERS[course.tier], seed=course.seed)
+    sheet = Sheet(course.folder / "questions", mixes.mix(drawn, "mixed", course.lookups, seed=course.seed))
+    api = Changing(drawn, seed=course.seed)
+    try:
+        with (
+            knot(course.folder / "upstream", outside.zones(), CLIENT_CORE) as upstream,
+            pydnsk8s(course.folder / "ours", kubernetes(f"endpoint {api.url}"), upstream.port, counted=True) as ours,
+        ):
+            known = next(each for each in sheet.questions if each.rcode == NOERROR and each.group == INSIDE)
+            ours.wait_until_ready(known, outside.VENDOR)
+            ground = Ground(course, ours, upstream, api, sheet)
+            for name in names:
+                if name != "cold":
+                    ground.warm_up()
+                with course.watching(ours):
+                    measured = soak(ground, minutes) if name == "soak" else PHASES[name](ground)
+                yield measured
+    finally:
+        api.close()
