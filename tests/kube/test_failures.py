@@ -109,7 +109,17 @@ async def test_a_server_that_accepts_but_never_answers_is_trouble(monkeypatch: p
         await api.stop()
 
 
-@pytest.mark.parametrize("garbage", [b"\x00\xff{{{\n", b'{"type": "ADDED"}\n', b'{"type": 5, "object": {}}\n', b"[]\n"])
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x00\xff{{{\n",
+        b'{"type": "ADDED"}\n',
+        b'{"type": 5, "object": {}}\n',
+        b"[]\n",
+        b'{"type": "ADDED", "object": {"metadata": {"name": "\xff"}}}\n',
+        b'{"type": "\xff", "object": {}}\n',
+    ],
+)
 async def test_garbage_in_a_watch_leads_to_a_new_list(
     server: ApiServer, garbage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
