@@ -13,7 +13,7 @@ import msgspec
 import yaml
 from msgspec import Struct, field
 
-from pydnsk8s.kube.access import KEEP_ALIVE, AccessError, Login, check_certificates, read_token
+from pydnsk8s.kube.login import KEEP_ALIVE, AccessError, Login, bearing, check_certificates, read_token
 
 
 class _Cluster(Struct, rename="kebab"):
@@ -145,6 +145,6 @@ def _enter(file: Path, context: str, user: _User) -> Login:
             value = settings.get_api_key_with_prefix("BearerToken", "authorization")
         except (ConfigException, OSError, ValueError) as error:
             raise AccessError(f"cannot renew the credentials of {file}: {error}") from None
-        return {"Authorization": value} if value else {}
+        return bearing(value, str(file)) if value else {}
 
     return Login(settings.host, RESTClientObject(settings).pool_manager, headers, f"as {context} of {file}")

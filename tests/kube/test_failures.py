@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from pydnsk8s import metrics
-from pydnsk8s.kube import stream, watch
+from pydnsk8s.kube import decode, stream, watch
 from pydnsk8s.kube.access import Access
 from pydnsk8s.kube.api import Api
+from pydnsk8s.kube.decode import Document
 from pydnsk8s.kube.index import Index
-from pydnsk8s.kube.objects import Service, ServiceImport
+from pydnsk8s.kube.objects import Kind, Object, Service, ServiceImport
 
 from .api_server import ApiServer
 from .following import add_service, followed, services
@@ -131,6 +132,25 @@ async def test_garbage_in_a_watch_leads_to_a_new_list(
         await until(lambda: not api.trouble)
         assert len(server.asked("Service", watches=False)) == 2
     assert "cannot read what the server sends" in caplog.text
+
+
+async def test_a_fault_of_our_own_is_told_and_ends_no_watch(
+    server: ApiServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = [KeyError("nobody expected this")]
+    read = decode.read
+
+    def faulty(kind: Kind, document: Document) -> Object | None:
+        if faults:
+            raise faults.pop()
+        return read(kind, document)
+
+    monkeypatch.setattr(watch, "read", faulty)
+    add_service(server, "web")
+    async with followed(server, SERVICES) as (index, api):
+        await until(lambda: services(index) == ["web"] and not api.trouble)
+    assert "cannot follow Service" in caplog.text
+    assert "nobody expected this" in caplog.text
 
 
 async def test_events_that_came_before_the_garbage_count(server: ApiServer) -> None:
