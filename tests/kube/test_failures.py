@@ -253,7 +253,7 @@ async def test_a_kind_that_is_not_defined_counts_as_empty_until_it_is(
         server.interrupt()
         await until(lambda: index.count(ServiceImport) == 0)
         assert index.synced
-    assert caplog.text.count("is its definition installed?") == 2
+        await until(lambda: caplog.text.count("is its definition installed?") == 2)
 
 
 async def test_an_object_that_cannot_be_read_is_counted_and_named(
