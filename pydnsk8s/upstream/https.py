@@ -82,6 +82,11 @@ class Connection(asyncio.Protocol):
             self._http.send_headers(stream, self._headers(message), end_stream=not self._post)
             if self._post:
                 self._http.send_data(stream, message.packet, end_stream=True)
+        except h2.exceptions.NoAvailableStreamIDError:
+            # RFC 9113 section 5.1.1: the numbers of streams are not used again, a new connection has new ones.
+            answer.set_exception(Closed("no streams are left"))
+            self.retire()
+            return answer
         except h2.exceptions.ProtocolError as error:
             answer.set_exception(Unanswered(f"HTTP/2: {error}"))
             return answer

@@ -20,6 +20,8 @@ import h2.config
 import h2.connection
 import h2.events
 
+from pydnsk8s.upstream.https import Https
+
 QUESTION = Message.ask(names.parse("www.example.org"), codes.A)
 
 
@@ -102,6 +104,19 @@ async def test_a_question_is_posted_and_its_reply_comes_back(scene: tuple[Web, U
     assert headers[":authority"].startswith("dns.example.org")
     assert headers["content-type"] == headers["accept"] == "application/dns-message"
     assert body == QUESTION.packet
+
+
+async def test_a_connection_without_numbers_for_further_streams_is_followed_by_another(
+    scene: tuple[Web, Upstream],
+) -> None:
+    web, asked = scene
+    await asked.ask(QUESTION, 5)
+    streams = asked._streams
+    assert isinstance(streams, Https)
+    assert streams._current is not None
+    streams._current._http.highest_outbound_stream_id = 2**31 - 1
+    assert await asked.ask(QUESTION, 5) == reply(QUESTION.packet)
+    assert web.connections == 2
 
 
 async def test_get_carries_the_question_in_the_path(scene: tuple[Web, Upstream]) -> None:
