@@ -17,12 +17,13 @@ FILES = sorted(
     if "stubs" not in path.parts and (PACKAGE / "plugins") not in path.parents
 )
 
-GROUND = {"background", "clock", "codes", "keep", "log", "names", "version"}
+GROUND = {"background", "clock", "codes", "files", "keep", "log", "names", "version"}
 MATTER = GROUND | {"corefile", "message", "metrics", "rdata", "response", "subnet", "wire"}
 SERVING = MATTER | {"chain", "configuration", "gate", "listen", "plugin", "router"}
 MAY_IMPORT: dict[str, set[str]] = {
     "background": set(),
     "clock": set(),
+    "files": set(),
     "codes": set(),
     "keep": set(),
     "log": set(),
