@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import dns.asyncquery
@@ -20,7 +19,8 @@ import pytest
 import pytest_asyncio
 
 from pydnsk8s import testing
-from tests.peers.programs import free_port, program, running
+from tests.peers.programs import program
+from tests.peers.resolvers import Resolver, bind, unbound
 
 pytestmark = pytest.mark.peer
 
@@ -40,95 +40,30 @@ example.com {{
 }}
 """
 
-UNBOUND = """
-server:
-    interface: 127.0.0.1
-    port: {port}
-    directory: "{folder}"
-    pidfile: ""
-    chroot: ""
-    username: ""
-    use-syslog: no
-    logfile: ""
-    do-daemonize: no
-    num-threads: 1
-    do-ip6: no
+ZONES = ("cluster.local", "10.in-addr.arpa")
+# Spells its questions at random (0x20) and goes down label by label (RFC 9156).
+STRICT = """
     module-config: "iterator"
-    do-not-query-localhost: no
     use-caps-for-id: yes
     qname-minimisation: yes
     harden-below-nxdomain: yes
     harden-referral-path: no
     edns-buffer-size: 1232
     local-zone: "10.in-addr.arpa." nodefault
-    root-hints: "{folder}/none"
-remote-control:
-    control-enable: no
-{kind}-zone:
-    name: "cluster.local"
-    {kind}-addr: 127.0.0.1@{ours}
-{kind}-zone:
-    name: "10.in-addr.arpa"
-    {kind}-addr: 127.0.0.1@{ours}
-forward-zone:
-    name: "."
-    forward-addr: 127.0.0.1@{ours}
-"""
-
-BIND = """
-options {{
-    directory "{folder}";
-    pid-file none;
-    session-keyfile none;
-    listen-on port {port} {{ 127.0.0.1; }};
-    listen-on-v6 {{ none; }};
-    dnssec-validation no;
-    recursion yes;
-    allow-query {{ 127.0.0.1; }};
-    empty-zones-enable no;
-    qname-minimization strict;
-    forward only;
-    forwarders port {ours} {{ 127.0.0.1; }};
-}};
-controls {{ }};
-zone "cluster.local" {{ type forward; forward only; forwarders port {ours} {{ 127.0.0.1; }}; }};
-zone "10.in-addr.arpa" {{ type forward; forward only; forwarders port {ours} {{ 127.0.0.1; }}; }};
 """
 
 
-@dataclass
-class Resolver:
-    """Somebody who asks us."""
-
-    port: int
-    log: Path
-
-    async def ask(self, name: str, type: str, *, tcp: bool = False, flags: int = dns.flags.RD) -> dns.message.Message:
-        query = dns.message.make_query(name, type, use_edns=0, payload=1232)
-        query.flags = dns.flags.Flag(flags)
-        ask = dns.asyncquery.tcp if tcp else dns.asyncquery.udp
-        return await ask(query, "127.0.0.1", 10, self.port)
+def asking_unbound(folder: Path, ours: int, kind: str) -> AbstractAsyncContextManager[Resolver]:
+    """Unbound that forwards to us, or takes us for the authority of a stub zone."""
+    zones = [f'{kind}-zone:\n    name: "{zone}"\n    {kind}-addr: 127.0.0.1@{ours}' for zone in ZONES]
+    rest = f'forward-zone:\n    name: "."\n    forward-addr: 127.0.0.1@{ours}'
+    return unbound(folder, STRICT, "\n".join((*zones, rest)))
 
 
-@asynccontextmanager
-async def unbound(folder: Path, ours: int, kind: str) -> AsyncIterator[Resolver]:
-    """Unbound, which spells its questions at random (0x20) and goes down label by label (RFC 9156)."""
-    resolver = Resolver(free_port(), folder / "unbound.log")
-    (folder / "none").write_text("")
-    config = folder / "unbound.conf"
-    config.write_text(UNBOUND.format(port=resolver.port, folder=folder, kind=kind, ours=ours))
-    async with running(["unbound", "-d", "-c", str(config)], resolver.port, resolver.log):
-        yield resolver
-
-
-@asynccontextmanager
-async def bind(folder: Path, ours: int) -> AsyncIterator[Resolver]:
+def asking_bind(folder: Path, ours: int) -> AbstractAsyncContextManager[Resolver]:
     """BIND with conditional forwarders."""
-    resolver = Resolver(free_port(), folder / "named.log")
-    config = folder / "named.conf"
-    config.write_text(BIND.format(port=resolver.port, folder=folder, ours=ours))
-    async with running(["named", "-4", "-g", "-n", "1", "-c", str(config)], resolver.port, resolver.log):
-        yield resolver
+    to_us = f"type forward; forward only; forwarders port {ours} {{ 127.0.0.1; }};"
+    return bind(folder, ours, "\n".join(f'zone "{zone}" {{ {to_us} }};' for zone in ZONES))
 
 
 @pytest_asyncio.fixture(params=["unbound forward", "unbound stub", "bind forward"])
@@ -138,7 +73,8 @@ async def resolver(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
     async with testing.listening(COREFILE) as server:
         # One address for all zones, so that a resolver can be told of it.
         assert len(server.ports) == 1
-        async with unbound(tmp_path, server.port, kind) if daemon == "unbound" else bind(tmp_path, server.port) as one:
+        ours = server.port
+        async with asking_unbound(tmp_path, ours, kind) if daemon == "unbound" else asking_bind(tmp_path, ours) as one:
             yield one
 
 
