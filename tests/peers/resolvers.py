@@ -11,7 +11,7 @@ import dns.asyncquery
 import dns.flags
 import dns.message
 
-from tests.peers.programs import free_port, running
+from tests.peers.programs import free_port, program, running
 
 _UNBOUND = """
 server:
@@ -54,6 +54,19 @@ controls {{ }};
 """
 
 
+# Spells its questions at random (0x20) and goes down label by label (RFC 9156).
+_STRICT = """
+    module-config: "iterator"
+    use-caps-for-id: yes
+    qname-minimisation: yes
+    harden-below-nxdomain: yes
+    harden-referral-path: no
+    edns-buffer-size: 1232
+"""
+HOW = ("unbound forward", "unbound stub", "bind forward")
+"""Who asks us, and what we are to them: a forwarder, or the authority of stub zones."""
+
+
 @dataclass
 class Resolver:
     """Somebody who asks us."""
@@ -86,4 +99,22 @@ async def bind(folder: Path, ours: int, zones: str) -> AsyncIterator[Resolver]:
     config = folder / "named.conf"
     config.write_text(_BIND.format(port=resolver.port, folder=folder, ours=ours, zones=zones))
     async with running(["named", "-4", "-g", "-n", "1", "-c", str(config)], resolver.port, resolver.log):
+        yield resolver
+
+
+@asynccontextmanager
+async def asking_us(how: str, folder: Path, ours: int, *zones: str) -> AsyncIterator[Resolver]:
+    """One of those in HOW that asks us for these zones; every other name is forwarded to us, too."""
+    daemon, kind = how.split()
+    program({"bind": "named"}.get(daemon, daemon))
+    if daemon == "bind":
+        to_us = f"type forward; forward only; forwarders port {ours} {{ 127.0.0.1; }};"
+        start = bind(folder, ours, "\n".join(f'zone "{zone}" {{ {to_us} }};' for zone in zones))
+    else:
+        clauses = [f'{kind}-zone:\n    name: "{zone}"\n    {kind}-addr: 127.0.0.1@{ours}' for zone in zones]
+        clauses.append(f'forward-zone:\n    name: "."\n    forward-addr: 127.0.0.1@{ours}')
+        # Unbound has empty reverse zones of its own in the way.
+        plain = "".join(f'    local-zone: "{zone}." nodefault\n' for zone in zones if zone.endswith("in-addr.arpa"))
+        start = unbound(folder, _STRICT + plain, "\n".join(clauses))
+    async with start as resolver:
         yield resolver

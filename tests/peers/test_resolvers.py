@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import dns.asyncquery
@@ -19,8 +18,7 @@ import pytest
 import pytest_asyncio
 
 from pydnsk8s import testing
-from tests.peers.programs import program
-from tests.peers.resolvers import Resolver, bind, unbound
+from tests.peers.resolvers import HOW, Resolver, asking_us
 
 pytestmark = pytest.mark.peer
 
@@ -40,41 +38,13 @@ example.com {{
 }}
 """
 
-ZONES = ("cluster.local", "10.in-addr.arpa")
-# Spells its questions at random (0x20) and goes down label by label (RFC 9156).
-STRICT = """
-    module-config: "iterator"
-    use-caps-for-id: yes
-    qname-minimisation: yes
-    harden-below-nxdomain: yes
-    harden-referral-path: no
-    edns-buffer-size: 1232
-    local-zone: "10.in-addr.arpa." nodefault
-"""
 
-
-def asking_unbound(folder: Path, ours: int, kind: str) -> AbstractAsyncContextManager[Resolver]:
-    """Unbound that forwards to us, or takes us for the authority of a stub zone."""
-    zones = [f'{kind}-zone:\n    name: "{zone}"\n    {kind}-addr: 127.0.0.1@{ours}' for zone in ZONES]
-    rest = f'forward-zone:\n    name: "."\n    forward-addr: 127.0.0.1@{ours}'
-    return unbound(folder, STRICT, "\n".join((*zones, rest)))
-
-
-def asking_bind(folder: Path, ours: int) -> AbstractAsyncContextManager[Resolver]:
-    """BIND with conditional forwarders."""
-    to_us = f"type forward; forward only; forwarders port {ours} {{ 127.0.0.1; }};"
-    return bind(folder, ours, "\n".join(f'zone "{zone}" {{ {to_us} }};' for zone in ZONES))
-
-
-@pytest_asyncio.fixture(params=["unbound forward", "unbound stub", "bind forward"])
+@pytest_asyncio.fixture(params=HOW)
 async def resolver(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Resolver]:
-    daemon, kind = request.param.split()
-    program({"bind": "named"}.get(daemon, daemon))
     async with testing.listening(COREFILE) as server:
         # One address for all zones, so that a resolver can be told of it.
         assert len(server.ports) == 1
-        ours = server.port
-        async with asking_unbound(tmp_path, ours, kind) if daemon == "unbound" else asking_bind(tmp_path, ours) as one:
+        async with asking_us(request.param, tmp_path, server.port, "cluster.local", "10.in-addr.arpa") as one:
             yield one
 
 
