@@ -84,7 +84,12 @@ def log_in(file: Path, context: str | None = None) -> Login:
 def _chosen(file: Path, context: str | None) -> tuple[_Cluster, _User, str]:
     try:
         content = msgspec.convert(yaml.safe_load(file.read_bytes()), _File)
-    except (OSError, yaml.YAMLError, msgspec.ValidationError, RecursionError) as error:
+    except yaml.MarkedYAMLError as error:
+        # Not in PyYAML's own words, which show the line: it may hold a token.
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise AccessError(f"cannot use {file}: {error.problem}{place}") from None
+    except (OSError, msgspec.ValidationError, ValueError, LookupError, yaml.YAMLError, RecursionError) as error:
         raise AccessError(f"cannot use {file}: {error}") from None
     name = context or content.current_context
     if not name:

@@ -296,6 +296,14 @@ def test_a_kubeconfig_that_cannot_be_used_is_told_with_its_field(
     assert str(tmp_path / "config") in str(caught.value)
 
 
+def test_an_error_of_a_kubeconfig_shows_none_of_its_secrets(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text("users:\n- name: u\n  user:\n    token: s3cret: x\n")
+    with pytest.raises(AccessError, match="line 4, column 18") as caught:
+        Access.kubeconfig(file)
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
