@@ -20,6 +20,9 @@ from pydnsk8s.upstream.terms import Reuse, Terms
 _PATH = "/dns-query"
 _MEDIA = "application/dns-message"
 _MAX_BODY = 65535  # octets of a DNS message
+_UNTOLD = 2**32  # what h2 has for the limit of a peer that has not told any, or not yet
+_LEAST_STREAMS = 100  # which RFC 9113 section 6.5.2 asks every server to allow
+_MOST_CONNECTIONS = 16  # those that answer their last questions included
 
 
 class Exchange:
@@ -71,6 +74,12 @@ class Connection(asyncio.Protocol):
         """Whether it takes further questions."""
         self.proven = False
         """Whether it has brought an answer: only then may its end be the peer's tidiness."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the upstream takes one more question beside those it has not answered (RFC 9113 section 5.1.2)."""
+        told = self._http.remote_settings.max_concurrent_streams
+        return self._http.open_outbound_streams < (told if told < _UNTOLD else _LEAST_STREAMS)
 
     def ask(self, message: Message) -> asyncio.Future[bytes]:
         """Send a request; the future gets the reply, or Unanswered."""
@@ -218,10 +227,13 @@ class Https:
             now = asyncio.get_running_loop().time()
             terms, current = self._terms, self._current
             if current is not None and current.usable:
-                if now < current.used + terms.expire and not 0 < terms.max_age < now - current.opened:
+                fresh = now < current.used + terms.expire and not 0 < terms.max_age < now - current.opened
+                if fresh and current.has_room:
                     self._reuse.hits.add(1)
                     return current
                 current.retire()
+            if len(self._open) >= _MOST_CONNECTIONS:
+                raise Unanswered(f"{len(self._open)} connections are busy already")
             self._reuse.misses.add(1)
             self._current = await self._connect()
             return self._current

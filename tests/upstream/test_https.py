@@ -4,15 +4,16 @@ import asyncio
 import base64
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import trustme
 
 from pydnsk8s import codes, names
 from pydnsk8s.upstream import Address, Message, Terms, Unanswered, Upstream
-from tests.upstream.servers import reply
+from tests.upstream.servers import reply, until
 
 pytest.importorskip("h2")
 
@@ -35,6 +36,8 @@ class Web:
         self.media = "application/dns-message"
         self.body = reply
         self.silent = False
+        self.held: list[Callable[[], None]] | None = None
+        """The replies that are held back, if any are to be."""
         self.closes_after = 0
         self.writers: list[asyncio.StreamWriter] = []
 
@@ -55,12 +58,23 @@ class Web:
                     elif isinstance(event, h2.events.DataReceived):
                         streams[event.stream_id or 0][1].extend(event.data or b"")
                     elif isinstance(event, h2.events.StreamEnded):
-                        self._respond(http, event.stream_id or 0, *streams.pop(event.stream_id or 0))
+                        number = event.stream_id or 0
+                        respond = partial(self._respond, http, number, *streams.pop(number))
+                        if self.held is None:
+                            respond()
+                        else:
+                            self.held.append(partial(self._respond_late, respond, http, writer))
                         served += 1
                 writer.write(http.data_to_send())
                 if self.closes_after and served >= self.closes_after:
                     break
         writer.close()
+
+    def _respond_late(
+        self, respond: Callable[[], None], http: h2.connection.H2Connection, writer: asyncio.StreamWriter
+    ) -> None:
+        respond()
+        writer.write(http.data_to_send())
 
     def _respond(self, http: h2.connection.H2Connection, stream: int, headers: dict[str, str], body: bytearray) -> None:
         self.requests.append((headers, bytes(body)))
@@ -104,6 +118,20 @@ async def test_a_question_is_posted_and_its_reply_comes_back(scene: tuple[Web, U
     assert headers[":authority"].startswith("dns.example.org")
     assert headers["content-type"] == headers["accept"] == "application/dns-message"
     assert body == QUESTION.packet
+
+
+async def test_questions_beyond_what_a_connection_takes_go_over_another(scene: tuple[Web, Upstream]) -> None:
+    web, asked = scene
+    held: list[Callable[[], None]] = []
+    web.held = held
+    asking = asyncio.gather(*(asked.ask(QUESTION, 5) for _ in range(250)))
+    await until(lambda: len(held) == 250)
+    for respond in held:
+        respond()
+    web.held = None
+    assert await asking == [reply(QUESTION.packet)] * 250
+    assert web.connections == 3
+    assert await asked.ask(QUESTION, 5) == reply(QUESTION.packet)
 
 
 async def test_a_connection_without_numbers_for_further_streams_is_followed_by_another(
