@@ -195,6 +195,7 @@ class Https:
         self._current: Connection | None = None
         self._open: set[Connection] = set()
         self._opening = asyncio.Lock()
+        self._stopped = False
 
     async def ask(self, message: Message, seconds: float) -> bytes:
         """The reply to the message; Unanswered if there is none."""
@@ -256,11 +257,15 @@ class Https:
             raise Unanswered(f"no connection: {reason(error)}") from None
         if not connection.usable:
             raise Unanswered("it does not speak HTTP/2")
+        if self._stopped:
+            connection.close(Unanswered("the server is stopping"))
+            raise Unanswered("the server is stopping")
         self._open.add(connection)
         return connection
 
     async def stop(self) -> None:
         """Close the connections; whoever still waits is told."""
+        self._stopped = True
         for connection in tuple(self._open):
             connection.close(Unanswered("the server is stopping"))
         self._current = None

@@ -134,6 +134,16 @@ async def test_questions_beyond_what_a_connection_takes_go_over_another(scene: t
     assert await asked.ask(QUESTION, 5) == reply(QUESTION.packet)
 
 
+async def test_a_connection_that_opens_when_all_has_been_stopped_is_closed(scene: tuple[Web, Upstream]) -> None:
+    web, asked = scene
+    asking = asyncio.ensure_future(asked.ask(QUESTION, 5))
+    await asyncio.sleep(0)
+    await asked.stop()
+    with pytest.raises(Unanswered, match="stopping"):
+        await asking
+    assert web.requests == []
+
+
 async def test_a_connection_without_numbers_for_further_streams_is_followed_by_another(
     scene: tuple[Web, Upstream],
 ) -> None:
