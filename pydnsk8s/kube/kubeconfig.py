@@ -124,9 +124,12 @@ def _problems(structure: _Cluster | _User, folder: Path) -> Iterator[str]:
 
 def _enter(file: Path, context: str, user: _User) -> Login:
     # The package brings what only it knows: login commands, their expiry, proxies, data in place of files.
-    from kubernetes.client import Configuration
-    from kubernetes.client.rest import RESTClientObject
-    from kubernetes.config import ConfigException, load_kube_config
+    try:
+        from kubernetes.client import Configuration
+        from kubernetes.client.rest import RESTClientObject
+        from kubernetes.config import ConfigException, load_kube_config
+    except ImportError as error:
+        raise AccessError(f"cannot use {file}: {error}; pip install 'pydnsk8s[kubernetes]'") from None
 
     settings = Configuration()
     settings.socket_options = KEEP_ALIVE

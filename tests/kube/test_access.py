@@ -6,6 +6,7 @@ import base64
 import json
 import ssl
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -294,6 +295,12 @@ def test_a_kubeconfig_that_cannot_be_used_is_told_with_its_field(
     with pytest.raises(AccessError, match=complaint) as caught:
         Access.kubeconfig(kubeconfig(tmp_path, cluster, user))
     assert str(tmp_path / "config") in str(caught.value)
+
+
+def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kubernetes.client", None)
+    with pytest.raises(AccessError, match=r"config: .*; pip install 'pydnsk8s\[kubernetes\]'"):
+        Access.kubeconfig(kubeconfig(tmp_path, SERVER, {}))
 
 
 def test_an_error_of_a_kubeconfig_shows_none_of_its_secrets(tmp_path: Path) -> None:
