@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Iterable
@@ -207,7 +208,8 @@ class K8sCrd(Plugin):
             return
         from pydnsk8s.kube.api import Api
 
-        access = _access(options)
+        # A login command takes as long as it likes, and the names of other plugins are being answered.
+        access = await asyncio.to_thread(_access, options)
         followed = [
             (Api(access, (DNSEndpoint,), labels=labels), self.index.select()) for labels in options.filters or ("",)
         ]
