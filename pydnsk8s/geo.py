@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from pydnsk8s import background
 from pydnsk8s.keep import Stamp
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Database:
     def watch(self, seconds: float) -> None:
         """Look every so many seconds whether the file has changed; 0 for never."""
         if seconds:
-            self._watching = asyncio.create_task(self._watch(seconds))
+            self._watching = background.start(lambda: self._watch(seconds), self._log, f"looking at {self.path}")
 
     async def stop(self) -> None:
         """Look no more."""

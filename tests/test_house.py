@@ -17,11 +17,13 @@ FILES = sorted(
     if "stubs" not in path.parts and (PACKAGE / "plugins") not in path.parents
 )
 
-GROUND = {"clock", "codes", "keep", "log", "names", "version"}
+GROUND = {"background", "clock", "codes", "files", "keep", "log", "names", "version"}
 MATTER = GROUND | {"abilities", "corefile", "message", "metrics", "rdata", "response", "subnet", "wire"}
 SERVING = MATTER | {"chain", "configuration", "gate", "listen", "plugin", "router"}
 MAY_IMPORT: dict[str, set[str]] = {
+    "background": set(),
     "clock": set(),
+    "files": set(),
     "codes": set(),
     "keep": set(),
     "log": set(),
@@ -61,6 +63,8 @@ BUILT_ON = {"plugins.k8s_external": {"plugins.kubernetes"}}
 CATCH_ALL = {
     "router.py": "a plugin's fault must not take the others down",
     "server.py": "a reload that fails leaves the old configuration, and one plugin that cannot stop the others",
+    "background.py": "what keeps data fresh must not end for good",
+    "kube/watch.py": "as background.py, in a thread",
     "listen/begin.py": "it tells the loop's exception handler, as a task of asyncio's does",
 }
 """The only places that catch whatever comes, and why."""

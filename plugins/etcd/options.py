@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from pydnsk8s import names
-from pydnsk8s.corefile import Directive, Option, Problem
+from pydnsk8s.corefile import CorefileError, Directive, Option, Problem
 from pydnsk8s.etcd.access import Access, address
 from pydnsk8s.plugin import NOWHERE, Fall, ServerBlock
 
@@ -70,6 +70,8 @@ def _read_way(option: Option, options: Options, block: ServerBlock) -> bool:
         case ["tls", cert, key, ca]:
             certificates = replace(options.access, tls=True, cert=block.path(cert), key=block.path(key))
             options.access = replace(certificates, ca=block.path(ca))
+        case ["credentials", *_]:
+            raise _unquoted(option.arguments(_USAGE["credentials"]))
         case ["path", path]:
             # With and without the slashes, as CoreDNS takes it.
             inner = path.strip("/").encode()
@@ -117,6 +119,15 @@ def _endpoint(option: Option, text: str) -> str:
     except ValueError as error:
         raise option.error(f"endpoint: {error}", text) from None
     return text
+
+
+def _unquoted(error: CorefileError) -> CorefileError:
+    """The error without the rest of the line, which may hold a password: errors end up in logs."""
+    (problem,) = error.problems
+    place = problem.place
+    if place is None:
+        return error
+    return CorefileError(replace(problem, place=place._replace(text=place.text[: place.column - 1 + problem.width])))
 
 
 def _warning(option: Option, message: str) -> Problem:

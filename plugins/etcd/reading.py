@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from pydnsk8s import names
-from pydnsk8s.etcd.tree import Tree
+from pydnsk8s.etcd.tree import MOST, Tree
 from pydnsk8s.etcd.values import Value, path_of
 from pydnsk8s.keep import ALWAYS, Keep, Stamp
 from pydnsk8s.message import Query, Record, Reply, Tally
@@ -17,6 +17,7 @@ from pydnsk8s.plugins.etcd.options import Options
 
 _TTL = 300  # seconds, of values that say nothing about it; CoreDNS's
 _LOOKUPS = 32  # names outside that one answer may need; CoreDNS sets no limit
+_FEWER = 8  # by which that is divided for each lookup that led here: or two zones could multiply them without end
 _ANY = re.compile(rb"(?:^|/)(?:\*|any)(?:$|/)")
 
 
@@ -55,7 +56,8 @@ class Reading:
         self._top = _top(zone)
         self._stamps: set[Stamp] = set()
         self._seconds = math.inf
-        self._lookups = 0
+        self._lookups = max(1, _LOOKUPS // _FEWER**query.depth)
+        self._room = MOST
         self._met = ALWAYS
 
     @property
@@ -66,16 +68,19 @@ class Reading:
     def find_subtree(self, name: bytes) -> Found | None:
         """The values at a name and below it; None if there is no such name.
 
-        ``*`` and ``any`` stand for any one label (as CoreDNS does).
+        ``*`` and ``any`` stand for any one label (as CoreDNS does). Of all that one answer finds no more than MOST
+        count, however often aliases lead to the same ones.
         """
         path = path_of(name)
-        if path is None:
+        if path is None or not self._room:
             return None
         if _ANY.search(path):
             values = self._tree.matching(path, self._stamps)
         else:
             path = self._existing(path)
             values = self._tree.below(path, self._stamps)
+        values = values[: self._room]
+        self._room -= len(values)
         return Found(path, values) if values else None
 
     def find(self, name: bytes) -> Found | None:
@@ -118,9 +123,9 @@ class Reading:
 
     async def look_up(self, name: bytes, type: int) -> Reply | None:
         """What this server as a whole says about another name; None if that would be too many."""
-        self._lookups += 1
-        if self._lookups > _LOOKUPS:
+        if not self._lookups:
             return None
+        self._lookups -= 1
         reply = await self.query.lookup(name, type)
         self._met &= reply.keep
         self.tallies += reply.tallies

@@ -7,11 +7,12 @@ import ipaddress
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from pydnsk8s import codes, names
 from pydnsk8s.corefile import CorefileError, Directive, Option
 from pydnsk8s.plugin import ServerBlock
-from pydnsk8s.upstream import Address, Host, Terms, nameservers, parse
+from pydnsk8s.upstream import Address, Certificates, Host, Terms, nameservers, parse
 
 MOST = 15
 """Upstreams of one directive."""
@@ -238,8 +239,7 @@ def _secure(directive: Directive, rules: Rules, block: ServerBlock) -> None:
             for target in rules.targets
         )
     if schemes:
-        contexts = {scheme: _context(directive, rules.files, scheme) for scheme in schemes}
-        rules.terms = replace(rules.terms, contexts=contexts)
+        rules.terms = replace(rules.terms, contexts=_certificates(directive, rules.files, schemes))
     for option in directive.options:
         if option.name in _TLS_OPTIONS and not schemes:
             hint = "write tls:// in front of the address to encrypt"
@@ -255,21 +255,16 @@ def _check_single_name(directive: Directive, rules: Rules) -> None:
             raise option.error(message, option.args[0], "drop one of the two")
 
 
-def _context(directive: Directive, files: tuple[str, ...], scheme: str) -> ssl.SSLContext:
-    if scheme == "https" and importlib.util.find_spec("h2") is None:
+def _certificates(directive: Directive, files: tuple[str, ...], schemes: set[str]) -> Certificates:
+    if "https" in schemes and importlib.util.find_spec("h2") is None:
         word = next(word for word in directive.args if word.startswith("https://"))
         raise directive.error("https:// upstreams need the library h2", word, "pip install 'pydnsk8s[https]'")
-    authority = files[-1] if len(files) in {1, 3} else None
+    authority = Path(files[-1]) if len(files) in {1, 3} else None
+    cert, key = map(Path, files[:2]) if len(files) >= 2 else (None, None)
     try:
-        context = ssl.create_default_context(cafile=authority)
-        if len(files) >= 2:
-            # An encrypted key is refused rather than asked for at the terminal.
-            context.load_cert_chain(files[0], files[1], password="")
+        return Certificates(schemes, cert, key, authority)
     except OSError as error:
         raise _unloadable(directive, error) from None
-    if scheme == "https":
-        context.set_alpn_protocols(["h2"])
-    return context
 
 
 def _unloadable(directive: Directive, error: OSError) -> CorefileError:

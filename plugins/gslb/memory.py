@@ -57,7 +57,7 @@ def _read(path: Path) -> _Written:
     except OSError as error:
         _LOG.warning("cannot read %s: %s", path, error.strerror)
         return {}
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         _LOG.warning("%s does not hold states of targets and is not used: %s", path, error)
         return {}
     return dict(known)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
-from pydnsk8s import clock, log, metrics
+from pydnsk8s import background, clock, log, metrics
 
 from .health import Finding, Judgement, State
 
@@ -109,7 +109,7 @@ class Watch:
         """Tell this listener of every change from now on."""
         self._listeners.add(listener)
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._repeat())
+            self._task = background.start(self._repeat, _LOG, f"looking at {self.probe}")
 
     def leave(self, listener: Callable[[], None]) -> asyncio.Task[None] | None:
         """Tell it no more; the task to wait for if it was the last listener."""

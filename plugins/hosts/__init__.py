@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from pydnsk8s import codes, log, metrics, names
+from pydnsk8s import background, codes, log, metrics, names
 from pydnsk8s.corefile import Directive, Option
 from pydnsk8s.message import Query, Record, Reply
 from pydnsk8s.plugin import HAND_ON, NOWHERE, Fall, Plugin, ServerBlock, Turn
@@ -101,7 +101,7 @@ class Hosts(Plugin):
         await self.refresh()
         _ENTRIES.labels(str(self.path)).set(self.table.entries)
         if self.reload:
-            self._watching = asyncio.create_task(self._watch())
+            self._watching = background.start(self._watch, _LOG, f"looking at {self.path}")
 
     async def stop(self) -> None:
         if self._watching is not None:

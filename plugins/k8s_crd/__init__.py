@@ -13,6 +13,7 @@ from pydnsk8s import codes, log, names, rdata
 from pydnsk8s.corefile import Directive
 from pydnsk8s.geo import UnreadableError
 from pydnsk8s.keep import ALWAYS, Keep
+from pydnsk8s.kube import sync
 from pydnsk8s.kube.objects import DNSEndpoint, RecordSet
 from pydnsk8s.kube.record_index import Key, RecordIndex
 from pydnsk8s.kube.selector import Selector
@@ -68,7 +69,8 @@ class K8sCrd(Plugin):
             except (SourceError, UnreadableError) as error:
                 await self.balance.places.stop()
                 raise StartError(f"plugin/k8s_crd: {error}") from error
-        await self._wait()
+        if not await sync.first(self.index, self.options.startup_timeout):
+            _log.warning("starting server before the DNSEndpoints are known")
 
     async def stop(self) -> None:
         for source in self._sources:
@@ -131,7 +133,7 @@ class K8sCrd(Plugin):
         if len(held) > 1:
             # RFC 1034 section 3.6.2: an alias stands alone.
             held.pop(codes.CNAME, None)
-        return held, self._keep(keys)
+        return held, self.index.keep(*keys)
 
     def _tell(self, query: Query, zone: bytes, held: dict[int, RecordSet], keep: Keep) -> Reply:
         """The records of the type asked for, and what goes with them."""
@@ -189,9 +191,6 @@ class K8sCrd(Plugin):
         primary, mailbox = self.options.server(zone), self.options.mailbox(zone)
         return Record(zone, codes.SOA, ttl, rdata.soa(primary, mailbox, serial, timers=(*_TIMERS, ttl)))
 
-    def _keep(self, keys: Iterable[Key]) -> Keep:
-        return Keep(stamps=frozenset([self.index.stamp(key) for key in keys]))
-
     async def _open(self) -> None:
         """Begin to follow the cluster, each filter with a watch of its own."""
         self.balance.places.start()
@@ -209,22 +208,14 @@ class K8sCrd(Plugin):
             return
         from pydnsk8s.kube.api import Api
 
-        access = _access(options)
+        # A login command takes as long as it likes, and the names of other plugins are being answered.
+        access = await asyncio.to_thread(_access, options)
         followed = [
             (Api(access, (DNSEndpoint,), labels=labels), self.index.select()) for labels in options.filters or ("",)
         ]
         self._sources += [api for api, _ in followed]
         for api, sink in followed:
             await api.start(sink)
-
-    async def _wait(self) -> None:
-        """Hold the start up until the names are known, for so long as the options allow."""
-        deadline = asyncio.get_running_loop().time() + self.options.startup_timeout
-        while not self.index.synced:
-            if asyncio.get_running_loop().time() >= deadline:
-                _log.warning("starting server before the DNSEndpoints are known")
-                return
-            await asyncio.sleep(0.02)
 
 
 def _access(options: Options) -> Access:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from pydnsk8s import log
+from pydnsk8s import background, log
 from pydnsk8s.geo import Database, UnreadableError
 from pydnsk8s.keep import Keep, Stamp
 from pydnsk8s.subnet import Asker
@@ -31,7 +31,7 @@ class Places:
         if self._path.exists():
             self._use(Database(self._path, _LOG))
         else:
-            self._waiting = asyncio.create_task(self._wait())
+            self._waiting = background.start(self._wait, _LOG, f"waiting for {self._path}")
 
     async def stop(self) -> None:
         """Follow the file no more."""

@@ -121,20 +121,20 @@ class K8sExternal(Plugin):
             case ():
                 return self._at_apex(query, zone)
             case (self.apex,):
-                return self._data(query, zone, (), self._keep(SYNCED))
+                return self._data(query, zone, (), self._index.keep(SYNCED))
             case ("ns1", self.apex):
-                return self._data(query, zone, self._glue(zone, self._index), self._keep(ZONE))
+                return self._data(query, zone, self._glue(zone, self._index), self._index.keep(ZONE))
             case (*_, self.apex):
-                return self._keep(SYNCED)
+                return self._index.keep(SYNCED)
             case (*_, namespace) if not exposed(self._index, self._options, namespace):
-                return self._keep(("namespace", namespace))
+                return self._index.keep(("namespace", namespace))
             case (namespace,):
-                return self._data(query, zone, (), self._keep(("namespace", namespace)))
+                return self._data(query, zone, (), self._index.keep(("namespace", namespace)))
         return self._look_up_service(query, zone, words)
 
     def _look_up_service(self, query: Query, zone: bytes, words: tuple[str, ...]) -> Reply | Keep:
         *left, name, namespace = words
-        keep = self._keep(("namespace", namespace), ("service", namespace, name))
+        keep = self._index.keep(("namespace", namespace), ("service", namespace, name))
         service = self._index.service(namespace, name)
         whole = self._face(service, self._index) if service is not None else None
         found = below(whole, tuple(left), self._options) if whole is not None else None
@@ -164,8 +164,8 @@ class K8sExternal(Plugin):
         if address is None:
             network = names.network(query.name)
             if network is None:
-                return self._keep(SYNCED)
-            keep = self._keep(("below", network))
+                return self._index.keep(SYNCED)
+            keep = self._index.keep(("below", network))
             return self._data(query, zone, (), keep) if self._index.has_addresses_below(network) else keep
         keys: set[Key] = {("ip", address)}
         pointers: dict[bytes, Record] = {}
@@ -173,7 +173,7 @@ class K8sExternal(Plugin):
             target = records.below(self._home, *labels)
             if target is not None:
                 pointers[target] = Record(query.name, codes.PTR, self.ttl, target)
-        keep = self._keep(*keys)
+        keep = self._index.keep(*keys)
         return self._data(query, zone, list(pointers.values()), keep) if pointers else keep
 
     def _owners(self, address: bytes, keys: set[Key]) -> Iterator[tuple[str, ...]]:
@@ -193,8 +193,8 @@ class K8sExternal(Plugin):
     def _at_apex(self, query: Query, zone: bytes) -> Reply:
         if query.type == codes.NS:
             glue = self._glue(self._home_of(zone), self._index)
-            return self._data(query, zone, (self._ns(zone),), self._keep(ZONE), glue)
-        return self._data(query, zone, (self._soa(zone, self._index),), self._keep(ZONE))
+            return self._data(query, zone, (self._ns(zone),), self._index.keep(ZONE), glue)
+        return self._data(query, zone, (self._soa(zone, self._index),), self._index.keep(ZONE))
 
     def _home_of(self, zone: bytes) -> bytes:
         """The zone that the name server of a zone has its name in; reverse zones hold no addresses."""
@@ -232,9 +232,6 @@ class K8sExternal(Plugin):
             return Reply(answer=fitting, additional=additional, keep=keep, plugin=self.name)
         # RFC 2308 section 2.2: NODATA shows the SOA.
         return Reply(authority=(self._soa(zone, self._index),), keep=keep, plugin=self.name)
-
-    def _keep(self, *keys: Key) -> Keep:
-        return Keep(stamps=frozenset(self._index.stamp(key) for key in keys))
 
 
 def _label(option: Option, text: str) -> str:

@@ -9,7 +9,8 @@ from typing import NamedTuple, Self
 from pydnsk8s import codes, log, names, rdata
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import Keep
-from pydnsk8s.kube.index import SYNCED, ZONE, Index, Key
+from pydnsk8s.kube import sync
+from pydnsk8s.kube.index import SYNCED, ZONE, Index
 from pydnsk8s.kube.named import Named
 from pydnsk8s.kube.source import Source, SourceError
 from pydnsk8s.message import Labels, Query, Record, Reply
@@ -63,11 +64,12 @@ class Kubernetes(Plugin):
     async def start(self) -> None:
         if self._source is None:
             try:
-                self._source = _open(self.options)
+                self._source = await asyncio.to_thread(_open, self.options)  # a login command may take its time
                 await self._source.start(self.index)
             except SourceError as error:
                 raise StartError(f"plugin/kubernetes: {error}") from error
-        await self._wait()
+        if not await sync.first(self.index, self.options.startup_timeout, _tell_of_waiting):
+            _log.warning("starting server with unsynced Kubernetes API")
 
     async def stop(self) -> None:
         if self._source is not None:
@@ -123,26 +125,26 @@ class Kubernetes(Plugin):
             kind = query.name[starts[-1] : len(query.name) - len(zone)]
             if kind == _SVC:
                 return self._look_up_service(query, zone, starts)
-            return self._look_up_pod(query, zone, starts) if kind == _POD else self._keep(SYNCED)
+            return self._look_up_pod(query, zone, starts) if kind == _POD else self.index.keep(SYNCED)
         asked = self._asked(query, zone)
         match asked.part:
             case Part.APEX:
                 return self._apex(query, zone)
             case Part.SERVER:
                 addresses = [record for _, held in self._servers(zone) for record in held]
-                return self._data(query, zone, records.renamed(addresses, query), self._keep(ZONE))
+                return self._data(query, zone, records.renamed(addresses, query), self.index.keep(ZONE))
             case Part.VERSION:
                 version = Record(query.name, codes.TXT, _VERSION_TTL, rdata.txt(_VERSION))
-                return self._data(query, zone, (version,), self._keep(SYNCED))
+                return self._data(query, zone, (version,), self.index.keep(SYNCED))
             case Part.BRANCH:
-                return self._data(query, zone, (), self._keep(SYNCED))
+                return self._data(query, zone, (), self.index.keep(SYNCED))
             case Part.NAMESPACE:
                 exists = self._exposes(asked.namespace)
             case Part.POD_NAMESPACE:
                 exists = self.options.pods != "disabled" and self._exposes(asked.namespace)
             case _:
-                return self._keep(SYNCED)
-        keep = self._keep(("namespace", asked.namespace))
+                return self.index.keep(SYNCED)
+        keep = self.index.keep(("namespace", asked.namespace))
         return self._data(query, zone, (), keep) if exists else keep
 
     def _look_up_service(self, query: Query, zone: bytes, starts: Sequence[int]) -> Reply | Alias | Keep:
@@ -150,7 +152,7 @@ class Kubernetes(Plugin):
         first, middle, end = starts[-3:]
         namespace = self._namespace(name[middle:end])
         if namespace is None:
-            return self._keep(("namespace", word(name, middle)))
+            return self.index.keep(("namespace", word(name, middle)))
         held = self.index.names.at(name[first:end])
         if held is None:
             absent = self.index.stamp(("service", word(name, middle), word(name, first)))
@@ -200,13 +202,13 @@ class Kubernetes(Plugin):
         first, middle, end = starts[-3:]
         address = None if first or self.options.pods == "disabled" else pod_address(word(query.name, 0))
         if address is None:
-            return self._keep(SYNCED)
+            return self.index.keep(SYNCED)
         namespace = self._namespace(query.name[middle:end])
         if namespace is None:
-            return self._keep(("namespace", word(query.name, middle)))
+            return self.index.keep(("namespace", word(query.name, middle)))
         keep = Keep(stamps=frozenset((namespace,)))
         if self.options.pods == "verified":
-            keep &= self._keep(("ip", address))
+            keep &= self.index.keep(("ip", address))
             within = word(query.name, middle)
             if not any(pod.namespace == within for pod in self.index.pods_at(address)):
                 return keep
@@ -223,8 +225,8 @@ class Kubernetes(Plugin):
         if address is None:
             network = names.network(query.name)
             if network is None:
-                return self._keep(SYNCED)
-            keep = self._keep(("below", network))
+                return self.index.keep(SYNCED)
+            keep = self.index.keep(("below", network))
             # RFC 8020 section 2: a name with others below it exists.
             return self._data(query, zone, (), keep) if self.index.has_addresses_below(network) else keep
         # What a reverse lookup shows: the one service with this address, else every endpoint there.
@@ -233,7 +235,7 @@ class Kubernetes(Plugin):
             (namespace, (endpoint_name(endpoint, pod_names=self.options.pod_names), name))
             for namespace, name, endpoint in self.index.endpoints_at(address)
         ]
-        keep = self._keep(("ip", address), *{("namespace", namespace) for namespace, _ in (*owners, *behind)})
+        keep = self.index.keep(("ip", address), *{("namespace", namespace) for namespace, _ in (*owners, *behind)})
         targets = self._names_of(owners)[:1] or self._names_of(behind)
         pointers = [Record(query.name, codes.PTR, self.options.ttl, target) for target in targets]
         return self._data(query, zone, pointers, keep) if pointers else keep
@@ -248,7 +250,7 @@ class Kubernetes(Plugin):
         return [name for name in dict.fromkeys(shown) if name]
 
     def _apex(self, query: Query, zone: bytes) -> Reply:
-        keep = self._keep(ZONE)
+        keep = self.index.keep(ZONE)
         if query.type == codes.NS:
             servers = self._servers(zone)
             answer = [Record(zone, codes.NS, self.options.ttl, name) for name, _ in servers]
@@ -287,22 +289,9 @@ class Kubernetes(Plugin):
     def _exposes(self, namespace: str) -> bool:
         return exposed(self.index, self.options, namespace)
 
-    def _keep(self, *keys: Key) -> Keep:
-        return Keep(stamps=frozenset([self.index.stamp(key) for key in keys]))
 
-    async def _wait(self) -> None:
-        """Hold the start up until the cluster is known, for so long as the options allow."""
-        deadline = asyncio.get_running_loop().time() + self.options.startup_timeout
-        told = 0.0
-        while not self.index.synced:
-            now = asyncio.get_running_loop().time()
-            if now >= deadline:
-                _log.warning("starting server with unsynced Kubernetes API")
-                return
-            if now - told >= 0.5:
-                _log.info("waiting for Kubernetes API before starting server")
-                told = now
-            await asyncio.sleep(0.02)
+def _tell_of_waiting() -> None:
+    _log.info("waiting for Kubernetes API before starting server")
 
 
 def _open(options: Options) -> Source:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from pydnsk8s.kube.index import Index
 from pydnsk8s.kube.named import Named
-from pydnsk8s.kube.objects import Endpoint, EndpointSlice, Port, Service, ServiceImport
-from pydnsk8s.plugins.kubernetes.name import ANY, Asked, bare
+from pydnsk8s.kube.objects import Endpoint, EndpointSlice, Port, Service
+from pydnsk8s.plugins.kubernetes.name import ANY, Asked, Part, bare
 from pydnsk8s.plugins.kubernetes.options import Options
 
 
@@ -33,6 +33,7 @@ class Found(NamedTuple):
     """The name an ExternalName service stands for."""
 
 
+_ALL = Asked(Part.SERVICE)
 _BRANCH = Found()
 """A name with nothing of its own, but with others below it (RFC 8020 section 2)."""
 
@@ -88,14 +89,11 @@ def _fitting(ports: tuple[Port, ...], asked: Asked) -> tuple[Port, ...]:
 
 
 def _among_endpoints(held: Named, options: Options, service: Service, asked: Asked) -> Found | None:
+    if asked.endpoint:
+        return _endpoint(held, options, service, asked.endpoint)
     spots = tuple(_of_slices(held.slices(service.name), asked))
     if not spots and (service.headless or options.ignore_empty):
         return None
-    if asked.endpoint == "_zone" and options.zonal and service.headless:
-        return _BRANCH
-    if asked.endpoint:
-        named = tuple(_of_name(spots, asked.endpoint, options))
-        return Found(named) if named else _branch(_ports(service, spots), asked.endpoint)
     if asked.topology:
         if not service.headless:
             return None
@@ -103,6 +101,26 @@ def _among_endpoints(held: Named, options: Options, service: Service, asked: Ask
         # Pinned to a zone without endpoints: the name exists, it only has no address.
         return Found(here if here or asked.pinned else spots)
     return Found(spots)
+
+
+def _endpoint(held: Named, options: Options, service: Service, label: str) -> Found | None:
+    if held.by_label is None:
+        # A service may have thousands of endpoints, each asked for by its name.
+        held.by_label = {}
+        for spot in _of_slices(held.slices(service.name), _ALL):
+            if spot.endpoint is not None:
+                its = endpoint_name(spot.endpoint, pod_names=options.pod_names)
+                held.by_label[its] = (*held.by_label.get(its, ()), spot)
+    if not held.by_label and (service.headless or options.ignore_empty):
+        return None
+    if label == "_zone" and options.zonal and service.headless:
+        return _BRANCH
+    spots = held.by_label.get(label)
+    if spots is not None:
+        return Found(spots)
+    if not service.headless:
+        return _branch(service.ports, label)
+    return _branch((port for each in held.slices(service.name) if each.endpoints for port in each.ports), label)
 
 
 def _of_slices(slices: Iterable[EndpointSlice], asked: Asked, *, imported: bool = False) -> Iterator[Spot]:
@@ -120,11 +138,6 @@ def _of_name(spots: Iterable[Spot], label: str, options: Options) -> Iterator[Sp
     for spot in spots:
         if spot.endpoint and endpoint_name(spot.endpoint, pod_names=options.pod_names) == label:
             yield spot
-
-
-def _ports(service: Service | ServiceImport, spots: Iterable[Spot]) -> Iterable[Port]:
-    """The ports that the service's records show."""
-    return (port for spot in spots for port in spot.ports) if service.headless else service.ports
 
 
 def _branch(ports: Iterable[Port], label: str) -> Found | None:
@@ -147,9 +160,10 @@ def _imported(held: Named, options: Options, asked: Asked) -> Found | None:
         here = (spot for spot in spots if spot.cluster == asked.cluster)
         named = tuple(_of_name(here, asked.endpoint, options))
         return Found(named) if named else None
+    ports = (port for spot in spots for port in spot.ports) if service.headless else service.ports
     # A cluster's id has endpoints below it; an endpoint without the id names nothing.
     clusters = {spot.cluster for spot in spots}
-    return _BRANCH if asked.endpoint in clusters else _branch(_ports(service, spots), asked.endpoint)
+    return _BRANCH if asked.endpoint in clusters else _branch(ports, asked.endpoint)
 
 
 def endpoint_name(endpoint: Endpoint, *, pod_names: bool) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from typing import TYPE_CHECKING, Self
 
-from pydnsk8s import metrics, names
+from pydnsk8s import background, log, metrics, names
 from pydnsk8s.listen import http
 from pydnsk8s.plugin import Plugin, ServerBlock
 from pydnsk8s.plugins.prometheus import web
 from pydnsk8s.version import VERSION
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
-
     from pydnsk8s.corefile import Directive
+
+_EVERY = 30.0  # seconds between two looks at the certificates
+_LOG = log.plugin("prometheus")
 
 
 class Prometheus(Plugin):
@@ -26,9 +28,11 @@ class Prometheus(Plugin):
     def __init__(self, block: ServerBlock) -> None:
         self.address = http.Address("localhost", 9153)
         self.runtime = False
-        self.ssl: SSLContext | None = None
+        self.web: web.Web | None = None
+        """How the page is encrypted; None if it is not."""
         self.page: http.Page | None = None
         self._block = block
+        self._following: asyncio.Task[None] | None = None
         self._served: set[tuple[str, str, str]] = set()
 
     @classmethod
@@ -50,7 +54,7 @@ class Prometheus(Plugin):
                     prometheus.runtime = True
                 case ["tls", file]:
                     try:
-                        prometheus.ssl = web.read(block.path(file))
+                        prometheus.web = web.Web(block.path(file))
                     except ValueError as error:
                         raise option.error(f"tls: {error}", file) from None
                 case ["runtime_metrics", *_]:
@@ -70,15 +74,34 @@ class Prometheus(Plugin):
 
     async def start(self) -> None:
         metrics.BUILD.labels(VERSION, "", f"python{platform.python_version()}").set(1)
-        self.page = await http.serve(self.address, "/metrics", self._show, self.ssl)
+        context = self.web.context if self.web is not None else None
+        self.page = await http.serve(self.address, "/metrics", self._show, context)
         metrics.before_scrape.append(self._show_plugins)
+        if self.web is not None:
+            self._following = background.start(self._follow, _LOG, "looking at the certificates")
 
     async def stop(self) -> None:
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.wait([self._following])
         if self.page is not None:
             metrics.before_scrape.remove(self._show_plugins)
             metrics.PLUGIN_ENABLED.clear()  # who still runs says so again at the next scrape
             await self.page.withdraw()
             self.page = None
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY)
+            await self.look()
+
+    async def look(self) -> None:
+        """Show the page with the certificates that there are now; if they cannot be used, with those from before."""
+        try:
+            if self.web is not None and self.page is not None and self.web.look():
+                await self.page.secure(self.web.context)
+        except ValueError as error:
+            _LOG.warning("tls: %s; going on with the certificates from before", error)
 
     def _show_plugins(self) -> None:
         for labels in self._served:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import yaml
 
+from pydnsk8s.files import Files
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -17,20 +19,41 @@ _CLIENT_AUTH = {
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
 _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
-_KEYS = ("cert_file", "key_file", "client_ca_file", "client_auth_type", "min_version")
+_FILES = ("cert_file", "key_file", "client_ca_file")
+_KEYS = (*_FILES, "client_auth_type", "min_version")
 
 T = TypeVar("T")
 
 
-def read(path: Path) -> ssl.SSLContext:
-    """The TLS settings of a file; ValueError says what in it cannot be used."""
-    try:
-        # File names are relative to the folder of the file they stand in.
-        return _context(_settings(yaml.safe_load(path.read_bytes())), path.parent)
-    except (OSError, yaml.YAMLError) as error:
-        raise ValueError(f"cannot read {path}: {error}") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+class Web:
+    """The TLS settings of a file, made anew when it or a file that it names is replaced.
+
+    ValueError says what in it cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.context = self._read()
+        """As they were last good."""
+
+    def look(self) -> bool:
+        """Read the files again if they have changed; whether they were. ValueError leaves all as it was."""
+        if not self._files.changed():
+            return False
+        self.context = self._read()
+        return True
+
+    def _read(self) -> ssl.SSLContext:
+        path = self._path
+        try:
+            settings = _settings(yaml.safe_load(path.read_bytes()))
+            # File names are relative to the folder of the file they stand in.
+            self._files = Files((path, *(path.parent / settings[key] for key in _FILES if key in settings)))
+            return _context(settings, path.parent)
+        except (OSError, yaml.YAMLError) as error:
+            raise ValueError(f"cannot read {path}: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
 
 
 def _settings(document: object) -> dict[str, str]:

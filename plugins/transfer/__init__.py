@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 from typing import NamedTuple, Self
 from weakref import WeakSet
 
@@ -143,16 +144,17 @@ class Transfer(Plugin):
     def _messages(self, query: Query, soa: Record, records: Iterator[Record]) -> Iterator[Reply]:
         """The zone in messages; RFC 5936 section 2.2: the first begins with the SOA, the last ends with it."""
         held, octets, count = [soa], 0, 0
-        for record in records:
-            held.append(record)
-            octets += len(record.name) + 10 + len(record.data)
-            if octets >= _OCTETS:
+        for record in chain(records, (soa,)):
+            size = len(record.name) + 10 + len(record.data)
+            if octets + size > _OCTETS and held:
                 yield Reply(answer=held, plugin=self.name)
                 count += len(held)
                 held, octets = [], 0
-        yield Reply(answer=[*held, soa], plugin=self.name)
+            held.append(record)
+            octets += size
+        yield Reply(answer=held, plugin=self.name)
         zone, serial = names.text(soa.name), _serial(soa)
-        _LOG.info("sent %s with serial %d to %s: %d records", zone, serial, query.client.text, count + len(held) + 1)
+        _LOG.info("sent %s with serial %d to %s: %d records", zone, serial, query.client.text, count + len(held))
 
     def notify(self, zone: bytes) -> None:
         """Tell the secondaries of a zone that it has changed (RFC 1996); those that do not reply are logged."""

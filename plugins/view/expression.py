@@ -25,6 +25,7 @@ from .values import (
 
 _BINDS = {"or": 10, "and": 15, "|": 0} | {symbol: op.binds for symbol, op in OPERATORS.items()}
 _DEEPEST = 60  # expressions within each other
+_TOO_LARGE = 1 << 63
 _MOST = 200  # operators; what ``and`` and ``or`` join does not count
 _QUOTES = "a string stands in single quotes, for the Corefile takes double ones away"
 
@@ -284,16 +285,19 @@ class _Parser:
 
 def _number(token: Token) -> Node:
     digits = token.text.replace("_", "")
-    if digits[:2] in ("0x", "0X"):
-        return constant(Kind.INTEGER, int(digits, 16))
-    if digits.isdecimal():
-        return constant(Kind.INTEGER, int(digits))
-    return constant(Kind.NUMBER, float(digits))
+    sixteen = digits[:2] in ("0x", "0X")
+    if not sixteen and not digits.isdecimal():
+        return constant(Kind.NUMBER, float(digits))
+    # As in Go; one of thousands of digits could not even be read.
+    found = int(digits, 16 if sixteen else 10) if len(digits.lstrip("0xX")) < 20 else _TOO_LARGE
+    if found >= _TOO_LARGE:
+        raise ExpressionError("a number of more than 64 bits", token.at)
+    return constant(Kind.INTEGER, found)
 
 
 def decide(node: Node, asked: Asked) -> bool:
     """Whether the expression is true of a query; as in CoreDNS, one without a value is not."""
     try:
         return truth(node.run(asked))
-    except UndecidedError:
+    except (UndecidedError, OverflowError):  # the latter from numbers too large to divide, or to be decimal
         return False

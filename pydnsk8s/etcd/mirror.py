@@ -7,7 +7,7 @@ import random
 from itertools import cycle
 from typing import Never
 
-from pydnsk8s import clock, log, metrics
+from pydnsk8s import background, clock, log, metrics
 from pydnsk8s.etcd.access import Access, EtcdError
 from pydnsk8s.etcd.client import PATIENCE, Client
 from pydnsk8s.etcd.stubs import etcd_pb2 as pb
@@ -56,7 +56,7 @@ class Mirror:
 
     async def start(self, within: float) -> None:
         """Begin to follow; returns when the tree is complete, when no endpoint answers, or after so many seconds."""
-        self._task = asyncio.create_task(self._run())
+        self._task = background.start(self._run, _log, "following etcd", self._lose)
         try:
             async with asyncio.timeout(within):
                 await self._settled.wait()
@@ -130,7 +130,7 @@ class Mirror:
 
     async def _watch(self, client: Client) -> None:
         async with client.watch(self._start, self._end, self._revision + 1) as stream:
-            asking = asyncio.create_task(self._ask_about_leases(client))
+            asking = background.start(lambda: self._ask_about_leases(client), _log, "asking about leases")
             try:
                 async for response in stream:
                     await self._take(response, client)

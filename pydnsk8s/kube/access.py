@@ -1,51 +1,25 @@
-"""The way to a Kubernetes API server: where it is, how we trust it, and how we prove who we are."""
+"""The way to a Kubernetes API server: requests that log in, and log in anew when they are not let in any more."""
 
 from __future__ import annotations
 
 import os
-import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlencode
 
 import urllib3
 from urllib3.response import BaseHTTPResponse
 
 from pydnsk8s.kube import measures
-from pydnsk8s.kube.source import SourceError
+from pydnsk8s.kube.login import AccessError, Login, check_certificates, pool, read_token
 from pydnsk8s.version import VERSION
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its token and the cluster's certificate authority."""
 
 _CONNECT_SECONDS = 5.0
-# A watch may be silent for minutes; only the kernel can tell that from a peer which is gone, here within a minute.
-KEEP_ALIVE = [
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-]
-_SPARE = 64  # idle connections; each list and each watch needs one
-
-
-class AccessError(SourceError):
-    """The API server cannot be reached as it is described, or the description cannot be read."""
-
-
-class Login(NamedTuple):
-    """Where to go, and as whom."""
-
-    url: str
-    pool: urllib3.PoolManager
-    headers: Callable[[], Mapping[str, str]] = dict
-    """What proves to the server who asks; read for each request, because tokens are replaced all the time."""
-    who: str = "without credentials"
-    """In words for the log."""
 
 
 class Access:
@@ -116,9 +90,13 @@ class Access:
         Raises AccessError for missing credentials, urllib3.exceptions.HTTPError for everything on the way.
         """
         login = self._login
-        response = self._ask(login, path, parameters, silence)
+        # The credentials, or the authority, may have been replaced since they were read. If not, the second answer is
+        # the same.
+        try:
+            response = self._ask(login, path, parameters, silence)
+        except urllib3.exceptions.SSLError:
+            return self._ask(self._renewed(login), path, parameters, silence)
         if response.status == 401:
-            # The credentials may have been replaced since they were read. If not, the second answer is the same.
             response.close()
             response = self._ask(self._renewed(login), path, parameters, silence)
         return response
@@ -146,42 +124,3 @@ class Access:
             return response
         finally:
             measures.count_request(self.host, code, time.monotonic() - began)
-
-
-def pool(cert: str | None = None, key: str | None = None, ca: str | None = None) -> urllib3.PoolManager:
-    """Connections to servers whose certificate this authority signed; the files are read at each connecting."""
-    return urllib3.PoolManager(maxsize=_SPARE, socket_options=KEEP_ALIVE, cert_file=cert, key_file=key, ca_certs=ca)
-
-
-def read_token(file: Path) -> Mapping[str, str]:
-    """The header that shows the bearer token in a file; AccessError if there is none."""
-    try:
-        token = file.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise AccessError(f"cannot read {file}: {error}") from None
-    if not token or not token.isprintable():
-        raise AccessError(f"{file}: expected a token, found {'nothing' if not token else 'more than one line'}")
-    return {"Authorization": f"Bearer {token}"}
-
-
-def check_certificates(cert: str | None = None, key: str | None = None, ca: str | None = None) -> None:
-    """Raise AccessError, which names the file, for certificates and keys that cannot be used."""
-    for file in filter(None, (cert, key, ca)):
-        if not os.access(file, os.R_OK):
-            raise AccessError(f"cannot read {file}")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        if ca:
-            context.load_verify_locations(ca)
-    except OSError as error:
-        raise AccessError(f"{ca}: expected the certificates of an authority (PEM): {_words(error)}") from None
-    try:
-        if cert:
-            # Without a password at hand the library would ask for one at the terminal.
-            context.load_cert_chain(cert, key, password=lambda: "")
-    except OSError as error:
-        raise AccessError(f"{cert}, {key}: expected a certificate and its key (PEM): {_words(error)}") from None
-
-
-def _words(error: OSError) -> str:
-    return getattr(error, "reason", "") or error.strerror or str(error)

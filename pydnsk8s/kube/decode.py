@@ -36,6 +36,8 @@ def as_shape(document: object, shape: type[_T]) -> _T:
         return msgspec.convert(document, type=shape)
     except RecursionError:
         raise msgspec.DecodeError("nested too deeply") from None
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(f"not UTF-8: {error.reason}") from None
 
 
 class Annotations(Struct, gc=False):

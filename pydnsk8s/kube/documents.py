@@ -95,6 +95,8 @@ def _yaml(path: Path, data: bytes) -> Iterator[tuple[Kind, dict[str, object]]]:
         raise ManifestError(path, error.reason, line) from None
     except (msgspec.DecodeError, ValueError) as error:
         raise ManifestError(path, str(error), line) from None
+    except (LookupError, RecursionError) as error:  # what PyYAML's constructors let through: `!!bool maybe`, `!!int ""`
+        raise ManifestError(path, f"cannot be read: {error!r}", line) from None
 
 
 class _Header(Struct, Generic[_Item], gc=False):

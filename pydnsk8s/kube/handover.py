@@ -60,13 +60,23 @@ class Handover:
 
     def _make(self) -> None:
         end = time.monotonic() + _SLICE
+        done = False
+        try:
+            done = self._make_until(end)
+        finally:
+            # Also past a change that fails, of which the loop tells: those behind it must not wait for ever.
+            if not done:
+                self._loop.call_soon(self._make)
+
+    def _make_until(self, end: float) -> bool:
+        """Make changes until then; whether these were all."""
         while (changes := self._next()) is not None:
             for change in changes:
                 change()
                 if time.monotonic() > end:
-                    self._loop.call_soon(self._make)
-                    return
+                    return False
             self._drop(changes)
+        return True
 
     def _next(self) -> Iterator[Change] | None:
         with self._drained:

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from pydnsk8s.keep import Stamp, Stamps
+from pydnsk8s.keep import Keep, Stamp, Stamps
 from pydnsk8s.kube import measures
 from pydnsk8s.kube.named import Names, path
 from pydnsk8s.kube.objects import (
@@ -72,6 +72,10 @@ class Index:
     def stamp(self, key: Key) -> Stamp:
         """The stamp of what is, or is not, found under the key now."""
         return self._stamps.of(key)
+
+    def keep(self, *keys: Key) -> Keep:
+        """As long as what is, or is not, found under each of the keys stays as it is."""
+        return Keep(stamps=frozenset(map(self._stamps.of, keys)))
 
     def count(self, kind: Kind) -> int:
         """How many objects of the kind are held."""

@@ -13,7 +13,7 @@ import msgspec
 import yaml
 from msgspec import Struct, field
 
-from pydnsk8s.kube.access import KEEP_ALIVE, AccessError, Login, check_certificates, read_token
+from pydnsk8s.kube.login import KEEP_ALIVE, AccessError, Login, bearing, check_certificates, read_token
 
 
 class _Cluster(Struct, rename="kebab"):
@@ -84,7 +84,12 @@ def log_in(file: Path, context: str | None = None) -> Login:
 def _chosen(file: Path, context: str | None) -> tuple[_Cluster, _User, str]:
     try:
         content = msgspec.convert(yaml.safe_load(file.read_bytes()), _File)
-    except (OSError, yaml.YAMLError, msgspec.ValidationError, RecursionError) as error:
+    except yaml.MarkedYAMLError as error:
+        # Not in PyYAML's own words, which show the line: it may hold a token.
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise AccessError(f"cannot use {file}: {error.problem}{place}") from None
+    except (OSError, msgspec.ValidationError, ValueError, LookupError, yaml.YAMLError, RecursionError) as error:
         raise AccessError(f"cannot use {file}: {error}") from None
     name = context or content.current_context
     if not name:
@@ -119,9 +124,12 @@ def _problems(structure: _Cluster | _User, folder: Path) -> Iterator[str]:
 
 def _enter(file: Path, context: str, user: _User) -> Login:
     # The package brings what only it knows: login commands, their expiry, proxies, data in place of files.
-    from kubernetes.client import Configuration
-    from kubernetes.client.rest import RESTClientObject
-    from kubernetes.config import ConfigException, load_kube_config
+    try:
+        from kubernetes.client import Configuration
+        from kubernetes.client.rest import RESTClientObject
+        from kubernetes.config import ConfigException, load_kube_config
+    except ImportError as error:
+        raise AccessError(f"cannot use {file}: {error}; pip install 'pydnsk8s[kubernetes]'") from None
 
     settings = Configuration()
     settings.socket_options = KEEP_ALIVE
@@ -145,6 +153,6 @@ def _enter(file: Path, context: str, user: _User) -> Login:
             value = settings.get_api_key_with_prefix("BearerToken", "authorization")
         except (ConfigException, OSError, ValueError) as error:
             raise AccessError(f"cannot renew the credentials of {file}: {error}") from None
-        return {"Authorization": value} if value else {}
+        return bearing(value, str(file)) if value else {}
 
     return Login(settings.host, RESTClientObject(settings).pool_manager, headers, f"as {context} of {file}")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
+from pydnsk8s import background
 from pydnsk8s.kube.decode import read
 from pydnsk8s.kube.documents import SUFFIXES, ManifestError, documents
 from pydnsk8s.kube.objects import KINDS, Kind, Namespace, Object
@@ -58,7 +60,7 @@ class Manifests:
         """Read everything, then keep looking for changes; raises ManifestError for what cannot be read."""
         await asyncio.to_thread(self._look)
         self._give(sink)
-        self._following = asyncio.create_task(self._follow(sink))
+        self._following = background.start(lambda: self._follow(sink), _log, "following the manifests")
 
     async def stop(self) -> None:
         """Stop looking."""
@@ -125,9 +127,13 @@ class Manifests:
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
     """The files to read, in order; raises ManifestError for a path that cannot be searched."""
     for top in paths:
-        if not top.exists():
-            raise ManifestError(top, "no such file or folder")
-        if not top.is_dir():
+        try:
+            mode = top.stat().st_mode
+        except FileNotFoundError:
+            raise ManifestError(top, "no such file or folder") from None
+        except OSError as error:
+            _unreadable(error)
+        if not stat.S_ISDIR(mode):
             yield top
             continue
         # A ConfigMap's folder holds its files twice more, in ``..data`` and in the folder that this points to.
@@ -138,7 +144,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
                     yield Path(folder, name)
 
 
-def _unreadable(error: OSError) -> None:
+def _unreadable(error: OSError) -> NoReturn:
     raise ManifestError(Path(error.filename), error.strerror or str(error)) from None
 
 

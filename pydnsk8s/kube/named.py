@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydnsk8s.keep import Stamp
 from pydnsk8s.kube.objects import EndpointSlice, Service, ServiceImport
@@ -18,13 +18,15 @@ _by_name = attrgetter("name")
 class Named(Stamp):
     """What has one name now; it is the stamp of that, too."""
 
-    __slots__ = ("objects", "service")
+    __slots__ = ("by_label", "objects", "service")
 
     def __init__(self, objects: tuple[Object, ...]) -> None:
         self.alive = True
         self.objects = objects
         self.service = next((obj for obj in objects if isinstance(obj, Service)), None)
         """The service of this cluster among them."""
+        self.by_label: dict[str, tuple[Any, ...]] | None = None
+        """Room for whoever looks for endpoints by their names, to work that out once."""
 
     @property
     def service_import(self) -> ServiceImport | None:

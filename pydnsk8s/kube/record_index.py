@@ -12,7 +12,7 @@ from collections.abc import Callable, Container, Iterable
 from typing import TypeAlias
 
 from pydnsk8s import codes, names
-from pydnsk8s.keep import Stamp, Stamps
+from pydnsk8s.keep import Keep, Stamp, Stamps
 from pydnsk8s.kube.objects import DNSEndpoint, Kind, Object, RecordSet
 
 Key: TypeAlias = tuple[str, bytes]
@@ -46,6 +46,10 @@ class RecordIndex:
     def stamp(self, key: Key) -> Stamp:
         """The stamp of what is, or is not, found under the key now."""
         return self._stamps.of(key)
+
+    def keep(self, *keys: Key) -> Keep:
+        """As long as what is, or is not, found under each of the keys stays as it is."""
+        return Keep(stamps=frozenset(map(self._stamps.of, keys)))
 
     def count(self) -> int:
         """How many objects are held."""

@@ -17,9 +17,10 @@ import urllib3
 from msgspec import Raw, Struct
 
 from pydnsk8s.kube import measures, stream
-from pydnsk8s.kube.access import Access, AccessError
+from pydnsk8s.kube.access import Access
 from pydnsk8s.kube.decode import Meta, Named, as_shape, read
 from pydnsk8s.kube.handover import Change, Handover
+from pydnsk8s.kube.login import AccessError
 from pydnsk8s.kube.objects import Object
 from pydnsk8s.kube.outage import Outages
 from pydnsk8s.kube.requests import RefusedError, Requests, Status
@@ -104,6 +105,10 @@ class Watch:
         except (msgspec.DecodeError, stream.TooMuchError) as error:
             self._revision = ""  # some event has been lost
             self._fail(f"cannot read what the server sends: {error}", "unreadable")
+        except Exception as error:  # noqa: BLE001 - without its thread a kind would go stale, and nobody would know
+            self._revision = ""
+            _log.exception("following %s was interrupted by a fault", self._scope)
+            self._fail(f"interrupted by a fault: {error!r}", "fault")
         else:
             return True
         return False

@@ -67,6 +67,11 @@ class Page:
         """Where it is really shown: the port is known even if any free one was asked for."""
         return Address(*self._listener.socket.getsockname()[:2])
 
+    async def secure(self, ssl: SSLContext) -> None:
+        """Show it with other certificates from now on."""
+        self.ssl = ssl
+        await self._listener.renew(self)
+
     async def withdraw(self) -> None:
         """Show it no longer; the page that was shown at its place before, if any, comes back."""
         await self._listener.take_down(self)
@@ -132,6 +137,11 @@ class _Listener:
         if not self._pages:
             await self._close()
         elif self._ssl is not before:
+            await self._listen()
+
+    async def renew(self, page: Page) -> None:
+        """Take a page's other certificates into use, if they are those of the socket."""
+        if self._pages and self._pages[-1] is page:
             await self._listen()
 
     @property

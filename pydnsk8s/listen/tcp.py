@@ -92,6 +92,7 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self._answered = 0
+        self._taking = False
         self._since = clock.now()  # of the last complete query, or of the start of an incomplete one
         self._blocked_since: float | None = None
         self._room = asyncio.Event()  # for the next message of a reply in several
@@ -151,6 +152,17 @@ class Connection(asyncio.Protocol):
 
     def _take(self) -> None:
         """Answer the complete messages in the buffer."""
+        if self._taking:
+            return  # a question answered at once has made room: the loop that began it goes on by itself
+        self._taking = True
+        try:
+            self._take_complete()
+        finally:
+            self._taking = False
+        self._pause() if self.pending >= _MOST_PENDING or self._blocked_since is not None else self._resume()
+        self._end_if_done()
+
+    def _take_complete(self) -> None:
         buffer, gate, at = self._buffer, self.listener.gate, 0
         replies: list[bytes] = []
         now = clock.now()
@@ -176,8 +188,6 @@ class Connection(asyncio.Protocol):
                 self.listener.spoke(self)
         if replies:
             self._write(b"".join(replies))
-        self._pause() if self.pending >= _MOST_PENDING else self._resume()
-        self._end_if_done()
 
     async def _answer(self, work: Work) -> None:
         self.pending += 1

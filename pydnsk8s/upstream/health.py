@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from pydnsk8s import background, log
 from pydnsk8s.metrics import Counter
 from pydnsk8s.upstream.outstanding import Unanswered
+
+_LOG = log.plugin("forward")
 
 
 class Health:
@@ -33,7 +36,7 @@ class Health:
     def doubt(self) -> None:
         """Begin to check, because an exchange has just failed."""
         if self._checking is None and self._max_fails:
-            self._checking = asyncio.get_running_loop().create_task(self._until_it_answers())
+            self._checking = background.start(self._until_it_answers, _LOG, "checking an upstream")
 
     async def _until_it_answers(self) -> None:
         while True:

@@ -20,6 +20,9 @@ from pydnsk8s.upstream.terms import Reuse, Terms
 _PATH = "/dns-query"
 _MEDIA = "application/dns-message"
 _MAX_BODY = 65535  # octets of a DNS message
+_UNTOLD = 2**32  # what h2 has for the limit of a peer that has not told any, or not yet
+_LEAST_STREAMS = 100  # which RFC 9113 section 6.5.2 asks every server to allow
+_MOST_CONNECTIONS = 16  # those that answer their last questions included
 
 
 class Exchange:
@@ -72,6 +75,12 @@ class Connection(asyncio.Protocol):
         self.proven = False
         """Whether it has brought an answer: only then may its end be the peer's tidiness."""
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the upstream takes one more question beside those it has not answered (RFC 9113 section 5.1.2)."""
+        told = self._http.remote_settings.max_concurrent_streams
+        return self._http.open_outbound_streams < (told if told < _UNTOLD else _LEAST_STREAMS)
+
     def ask(self, message: Message) -> asyncio.Future[bytes]:
         """Send a request; the future gets the reply, or Unanswered."""
         loop = asyncio.get_running_loop()
@@ -82,6 +91,11 @@ class Connection(asyncio.Protocol):
             self._http.send_headers(stream, self._headers(message), end_stream=not self._post)
             if self._post:
                 self._http.send_data(stream, message.packet, end_stream=True)
+        except h2.exceptions.NoAvailableStreamIDError:
+            # RFC 9113 section 5.1.1: the numbers of streams are not used again, a new connection has new ones.
+            answer.set_exception(Closed("no streams are left"))
+            self.retire()
+            return answer
         except h2.exceptions.ProtocolError as error:
             answer.set_exception(Unanswered(f"HTTP/2: {error}"))
             return answer
@@ -181,6 +195,7 @@ class Https:
         self._current: Connection | None = None
         self._open: set[Connection] = set()
         self._opening = asyncio.Lock()
+        self._stopped = False
 
     async def ask(self, message: Message, seconds: float) -> bytes:
         """The reply to the message; Unanswered if there is none."""
@@ -213,10 +228,13 @@ class Https:
             now = asyncio.get_running_loop().time()
             terms, current = self._terms, self._current
             if current is not None and current.usable:
-                if now < current.used + terms.expire and not 0 < terms.max_age < now - current.opened:
+                fresh = now < current.used + terms.expire and not 0 < terms.max_age < now - current.opened
+                if fresh and current.has_room:
                     self._reuse.hits.add(1)
                     return current
                 current.retire()
+            if len(self._open) >= _MOST_CONNECTIONS:
+                raise Unanswered(f"{len(self._open)} connections are busy already")
             self._reuse.misses.add(1)
             self._current = await self._connect()
             return self._current
@@ -239,11 +257,15 @@ class Https:
             raise Unanswered(f"no connection: {reason(error)}") from None
         if not connection.usable:
             raise Unanswered("it does not speak HTTP/2")
+        if self._stopped:
+            connection.close(Unanswered("the server is stopping"))
+            raise Unanswered("the server is stopping")
         self._open.add(connection)
         return connection
 
     async def stop(self) -> None:
         """Close the connections; whoever still waits is told."""
+        self._stopped = True
         for connection in tuple(self._open):
             connection.close(Unanswered("the server is stopping"))
         self._current = None

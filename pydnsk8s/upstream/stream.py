@@ -120,13 +120,13 @@ class Streams:
     """Questions on one connection beyond which none is taken."""
 
     def __init__(
-        self, address: Address, terms: Terms, patience: Patience, reuse: Reuse, context: ssl.SSLContext | None
+        self, address: Address, terms: Terms, patience: Patience, reuse: Reuse, *, encrypted: bool = False
     ) -> None:
         self._address = address
         self._terms = terms
         self._patience = patience
         self._reuse = reuse
-        self._context = context
+        self._encrypted = encrypted
         self._open: set[Stream] = set()
         self._timers: dict[Stream, asyncio.TimerHandle] = {}
 
@@ -158,7 +158,8 @@ class Streams:
         self._reuse.misses.add(1)
         stream = Stream(self._patience, self._idle, self._gone)
         self._open.add(stream)
-        stream.connect(self._address, self._terms, self._context)
+        # Looked up each time: certificates are replaced while the server runs.
+        stream.connect(self._address, self._terms, self._terms.contexts["tls"] if self._encrypted else None)
         return stream
 
     def _spent(self, stream: Stream, now: float) -> bool:

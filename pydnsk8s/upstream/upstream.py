@@ -78,11 +78,9 @@ class Upstream:
 
                 return Https(self.address, self.terms, self._reuse("https"))
             case "tls":
-                return Streams(
-                    self.address, self.terms, self._patience, self._reuse("tcp-tls"), self.terms.contexts["tls"]
-                )
+                return Streams(self.address, self.terms, self._patience, self._reuse("tcp-tls"), encrypted=True)
             case _:
-                return Streams(self.address, self.terms, self._patience, self._reuse("tcp"), None)
+                return Streams(self.address, self.terms, self._patience, self._reuse("tcp"))
 
     def ask(self, message: Message, seconds: float, *, stream: bool = False) -> Awaitable[bytes]:
         """The reply to the message, over UDP unless ``stream`` or the terms forbid it; Unanswered if there is none."""

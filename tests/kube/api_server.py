@@ -83,6 +83,12 @@ class ApiServer(Store):
         """Be back at the same port."""
         self._listen(self.port)
 
+    def use(self, tls: ssl.SSLContext) -> None:
+        """Be back with another certificate."""
+        self.close()
+        self._tls = tls
+        self.open()
+
     def interrupt(self, how: str = "broken") -> None:
         """End all watches: ``broken`` off in mid-chunk, ``reset``, or ``orderly`` as when their time is up."""
         with self.turn:

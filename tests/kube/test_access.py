@@ -6,14 +6,16 @@ import base64
 import json
 import ssl
 import stat
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import trustme
 
-from pydnsk8s.kube.access import Access, AccessError
+from pydnsk8s.kube.access import Access
+from pydnsk8s.kube.login import AccessError
 
 from .api_server import ApiServer
 from .following import add_service, followed, services
@@ -29,6 +31,23 @@ def authority() -> trustme.CA:
 def ca(authority: trustme.CA, tmp_path: Path) -> Path:
     authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
     return tmp_path / "ca.crt"
+
+
+Certify: TypeAlias = Callable[[Path], ssl.SSLContext]
+
+
+@pytest.fixture
+def new_authority() -> Certify:
+    """Puts another authority's certificate into a file, and gives what a server that it vouches for needs."""
+
+    def certify(file: Path) -> ssl.SSLContext:
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(str(file))
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("127.0.0.1").configure_cert(tls)
+        return tls
+
+    return certify
 
 
 @pytest.fixture
@@ -124,6 +143,42 @@ async def test_a_kubeconfig_that_was_replaced_is_read_again_when_its_token_is_re
         assert api.trouble == ""
 
 
+@pytest.mark.parametrize("token", ["first\nX-Forged: yes", "first\u00e9"])
+async def test_a_token_that_can_be_none_is_trouble_that_does_not_show_it(
+    secure: ApiServer, ca: Path, token: str
+) -> None:
+    cluster = {"server": secure.url, "certificate-authority": "ca.crt"}
+    access = Access.kubeconfig(kubeconfig(ca.parent, cluster, {"token": token}))
+    async with followed(secure, access=access) as (_, api):
+        await until(lambda: "config: expected a token, found what cannot be one" in api.trouble)
+        assert "first" not in api.trouble
+
+
+async def test_a_cluster_that_changes_its_authority_is_followed_again(
+    secure: ApiServer, ca: Path, new_authority: Certify
+) -> None:
+    async with followed(secure, access=account(secure, ca)) as (index, api):
+        await until(lambda: index.synced)
+        secure.use(new_authority(ca))
+        add_service(secure, "web")
+        await until(lambda: services(index) == ["web"] and not api.trouble)
+
+
+async def test_a_kubeconfig_that_names_another_authority_is_read_again(
+    secure: ApiServer, ca: Path, new_authority: Certify
+) -> None:
+    def told() -> dict[str, str]:
+        return {"server": secure.url, "certificate-authority-data": base64.b64encode(ca.read_bytes()).decode()}
+
+    access = Access.kubeconfig(kubeconfig(ca.parent, told(), {"token": "first"}))
+    async with followed(secure, access=access) as (index, api):
+        await until(lambda: index.synced)
+        secure.use(new_authority(ca))
+        kubeconfig(ca.parent, told(), {"token": "first"})
+        add_service(secure, "web")
+        await until(lambda: services(index) == ["web"] and not api.trouble)
+
+
 async def test_a_login_command_gives_the_token_and_is_run_again_when_it_is_refused(secure: ApiServer, ca: Path) -> None:
     command, answer = ca.parent / "login", ca.parent / "answer"
     command.write_text(f"#!/bin/sh\ncat {answer}\n")
@@ -186,7 +241,7 @@ def test_a_pod_finds_its_server_in_its_environment(ca: Path) -> None:
     with pytest.raises(AccessError, match="token: expected a token, found nothing"):
         Access.in_cluster(ca.parent, environ)
     token.write_text("s3cret\nX-Forged: yes")
-    with pytest.raises(AccessError, match="token: expected a token, found more than one line"):
+    with pytest.raises(AccessError, match="token: expected a token, found what cannot be one"):
         Access.in_cluster(ca.parent, environ)
     token.unlink()
     with pytest.raises(AccessError, match="token"):
@@ -240,6 +295,20 @@ def test_a_kubeconfig_that_cannot_be_used_is_told_with_its_field(
     with pytest.raises(AccessError, match=complaint) as caught:
         Access.kubeconfig(kubeconfig(tmp_path, cluster, user))
     assert str(tmp_path / "config") in str(caught.value)
+
+
+def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kubernetes.client", None)
+    with pytest.raises(AccessError, match=r"config: .*; pip install 'pydnsk8s\[kubernetes\]'"):
+        Access.kubeconfig(kubeconfig(tmp_path, SERVER, {}))
+
+
+def test_an_error_of_a_kubeconfig_shows_none_of_its_secrets(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text("users:\n- name: u\n  user:\n    token: s3cret: x\n")
+    with pytest.raises(AccessError, match="line 4, column 18") as caught:
+        Access.kubeconfig(file)
+    assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from pydnsk8s import metrics
-from pydnsk8s.kube import stream, watch
+from pydnsk8s.kube import decode, stream, watch
 from pydnsk8s.kube.access import Access
 from pydnsk8s.kube.api import Api
+from pydnsk8s.kube.decode import Document
 from pydnsk8s.kube.index import Index
-from pydnsk8s.kube.objects import Service, ServiceImport
+from pydnsk8s.kube.objects import Kind, Object, Service, ServiceImport
 
 from .api_server import ApiServer
 from .following import add_service, followed, services
@@ -109,7 +110,17 @@ async def test_a_server_that_accepts_but_never_answers_is_trouble(monkeypatch: p
         await api.stop()
 
 
-@pytest.mark.parametrize("garbage", [b"\x00\xff{{{\n", b'{"type": "ADDED"}\n', b'{"type": 5, "object": {}}\n', b"[]\n"])
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x00\xff{{{\n",
+        b'{"type": "ADDED"}\n',
+        b'{"type": 5, "object": {}}\n',
+        b"[]\n",
+        b'{"type": "ADDED", "object": {"metadata": {"name": "\xff"}}}\n',
+        b'{"type": "\xff", "object": {}}\n',
+    ],
+)
 async def test_garbage_in_a_watch_leads_to_a_new_list(
     server: ApiServer, garbage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -121,6 +132,25 @@ async def test_garbage_in_a_watch_leads_to_a_new_list(
         await until(lambda: not api.trouble)
         assert len(server.asked("Service", watches=False)) == 2
     assert "cannot read what the server sends" in caplog.text
+
+
+async def test_a_fault_of_our_own_is_told_and_ends_no_watch(
+    server: ApiServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = [KeyError("nobody expected this")]
+    read = decode.read
+
+    def faulty(kind: Kind, document: Document) -> Object | None:
+        if faults:
+            raise faults.pop()
+        return read(kind, document)
+
+    monkeypatch.setattr(watch, "read", faulty)
+    add_service(server, "web")
+    async with followed(server, SERVICES) as (index, api):
+        await until(lambda: services(index) == ["web"] and not api.trouble)
+    assert "cannot follow Service" in caplog.text
+    assert "nobody expected this" in caplog.text
 
 
 async def test_events_that_came_before_the_garbage_count(server: ApiServer) -> None:
@@ -223,7 +253,7 @@ async def test_a_kind_that_is_not_defined_counts_as_empty_until_it_is(
         server.interrupt()
         await until(lambda: index.count(ServiceImport) == 0)
         assert index.synced
-    assert caplog.text.count("is its definition installed?") == 2
+        await until(lambda: caplog.text.count("is its definition installed?") == 2)
 
 
 async def test_an_object_that_cannot_be_read_is_counted_and_named(

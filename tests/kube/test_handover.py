@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from functools import partial
 
+import pytest
+
 from pydnsk8s.kube import handover
 from pydnsk8s.kube.handover import Change, Handover
 
@@ -96,3 +98,16 @@ def test_a_loop_that_is_gone_lets_the_threads_go() -> None:
     over = asyncio.run(begin())
     over.give([])
     over.give([])
+
+
+async def test_a_change_that_fails_holds_up_none_of_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    over = Handover()
+    made: list[int] = []
+
+    def fail() -> None:
+        raise KeyError("what nobody expected")
+
+    await asyncio.to_thread(over.give, [partial(made.append, 1), fail, partial(made.append, 2)])
+    await asyncio.to_thread(over.give, [partial(made.append, 3)])
+    await until(lambda: made == [1, 2, 3])
+    assert "what nobody expected" in caplog.text

@@ -23,6 +23,8 @@ from pydnsk8s.kube.objects import (
     ServiceImport,
 )
 
+from .drawn import Drawn
+
 NAMESPACES = ("blue", "red")
 NAMES = ("db", "web")
 ADDRESSES = (*(bytes((192, 0, 2, last)) for last in range(4)), bytes.fromhex("20010db8" + "00" * 11 + "01"))
@@ -33,47 +35,13 @@ KEYS: tuple[Key, ...] = (
     ZONE,
 )
 
-namespace = st.sampled_from(NAMESPACES)
-name = st.sampled_from(NAMES)
-label = st.sampled_from(("", *NAMES))
-ips = st.lists(st.sampled_from(ADDRESSES), max_size=2, unique=True).map(tuple)
-ports = st.lists(st.builds(Port, label, st.integers(0, 2), st.just("tcp")), max_size=1).map(tuple)
-endpoint = st.builds(Endpoint, st.sampled_from(ADDRESSES), label, st.just(""), label)
-of_kind: dict[Kind, st.SearchStrategy[Object]] = {
-    Namespace: st.builds(Namespace, namespace),
-    Service: st.builds(
-        Service,
-        namespace=namespace,
-        name=name,
-        type=st.just("ClusterIP"),
-        headless=st.booleans(),
-        cluster_ips=ips,
-        ports=ports,
-        external_name=st.just(""),
-        external_ips=ips,
-        external_hosts=st.just(()),
-    ),
-    EndpointSlice: st.builds(
-        EndpointSlice,
-        namespace=namespace,
-        name=name,
-        service=label,
-        imported=label,
-        cluster=label,
-        endpoints=st.lists(endpoint, max_size=3).map(tuple),
-        ports=ports,
-    ),
-    Pod: st.builds(Pod, namespace=namespace, name=name, ips=ips, labels=st.just(())),
-    ServiceImport: st.builds(
-        ServiceImport, namespace=namespace, name=name, headless=st.booleans(), ips=ips, ports=ports
-    ),
-}
-objects = st.one_of(list(of_kind.values()))
+drawn = Drawn(NAMESPACES, NAMES, ADDRESSES)
+objects = drawn.objects
 Step = tuple[Kind, list[Object]] | tuple[str, Object]
 """A full list of one kind, or an object to put or to remove."""
 steps: st.SearchStrategy[Step] = st.one_of(
     st.tuples(st.sampled_from(["put", "remove"]), objects),
-    st.sampled_from(KINDS).flatmap(lambda kind: st.tuples(st.just(kind), st.lists(of_kind[kind], max_size=4))),
+    st.sampled_from(KINDS).flatmap(lambda kind: st.tuples(st.just(kind), st.lists(drawn.of_kind[kind], max_size=4))),
 )
 
 

@@ -178,9 +178,12 @@ async def test_a_folder_that_goes_away_keeps_what_was_in_it(tmp_path: Path) -> N
         ("a.yaml", b"a: 1\n---\n- just a list\n", 3),
         ("a.yaml", b"---\nkind: 7\n", 2),
         ("a.yaml", b"a: 0b_\n", 1),
+        ("a.yaml", b"a: 1\n---\nb: !!bool maybe\n", 3),
+        ("a.yaml", b'a: !!int ""\n', 1),
         ("a.json", b'{"kind": "List",\n "items": [}', 2),
         ("a.json", b'{"kind": "List",\n', 2),
         ("a.json", b"[]", 0),
+        ("a.json", b'{"kind": "\xff"}', 0),
     ],
 )
 async def test_a_file_that_cannot_be_read_is_an_error_when_starting(
@@ -196,6 +199,8 @@ async def test_a_file_that_cannot_be_read_is_an_error_when_starting(
 async def test_a_path_that_does_not_exist_is_an_error_when_starting(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="no such file or folder"):
         await Manifests([tmp_path / "absent"]).start(Index())
+    with pytest.raises(ManifestError, match="File name too long"):
+        await Manifests([tmp_path / ("long" * 100)]).start(Index())
 
 
 async def test_an_object_that_cannot_be_read_is_passed_over_and_counted(tmp_path: Path) -> None:

@@ -142,6 +142,27 @@ async def test_too_many_waiting_questions_pause_the_reading(monkeypatch: pytest.
         assert 0 < most <= 4
 
 
+async def test_of_a_client_that_does_not_read_no_more_questions_are_taken_in() -> None:
+    async with testing.listening(PLAIN) as server, connected(server) as client:
+        client.send(framed(question()) * 200_000)
+        await until(lambda: any(held._blocked_since is not None for held in listener(server).connections))
+        held = next(iter(listener(server).connections))
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert held._transport is not None
+        assert not held._transport.is_reading()
+
+
+async def test_an_answer_that_makes_room_for_the_next_question_does_not_repeat_any() -> None:
+    """A quick question that fills a connection of slow ones up is answered before it was put away."""
+    async with testing.listening(SLOW_AND_QUICK) as server, connected(server) as client:
+        slow = [framed(question("slow.example.org", id=id)) for id in range(tcp._MOST_PENDING - 1)]
+        quick = [framed(question("ab"[id % 2] + ".example.org", id=id)) for id in range(1000, 1020)]
+        client.send(b"".join(slow + quick))
+        ids = [int.from_bytes((await client.receive())[:2], "big") for _ in slow + quick]
+        assert sorted(ids) == [*range(len(slow)), *range(1000, 1020)]
+
+
 async def test_a_connection_may_be_limited_to_so_many_questions() -> None:
     async with testing.listening(PLAIN) as server, connected(server) as client:
         listener(server).timeouts.queries = 3

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import dns.asyncquery
@@ -20,7 +18,7 @@ import pytest
 import pytest_asyncio
 
 from pydnsk8s import testing
-from tests.peers.programs import free_port, program, running
+from tests.peers.resolvers import HOW, Resolver, asking_us
 
 pytestmark = pytest.mark.peer
 
@@ -40,105 +38,13 @@ example.com {{
 }}
 """
 
-UNBOUND = """
-server:
-    interface: 127.0.0.1
-    port: {port}
-    directory: "{folder}"
-    pidfile: ""
-    chroot: ""
-    username: ""
-    use-syslog: no
-    logfile: ""
-    do-daemonize: no
-    num-threads: 1
-    do-ip6: no
-    module-config: "iterator"
-    do-not-query-localhost: no
-    use-caps-for-id: yes
-    qname-minimisation: yes
-    harden-below-nxdomain: yes
-    harden-referral-path: no
-    edns-buffer-size: 1232
-    local-zone: "10.in-addr.arpa." nodefault
-    root-hints: "{folder}/none"
-remote-control:
-    control-enable: no
-{kind}-zone:
-    name: "cluster.local"
-    {kind}-addr: 127.0.0.1@{ours}
-{kind}-zone:
-    name: "10.in-addr.arpa"
-    {kind}-addr: 127.0.0.1@{ours}
-forward-zone:
-    name: "."
-    forward-addr: 127.0.0.1@{ours}
-"""
 
-BIND = """
-options {{
-    directory "{folder}";
-    pid-file none;
-    session-keyfile none;
-    listen-on port {port} {{ 127.0.0.1; }};
-    listen-on-v6 {{ none; }};
-    dnssec-validation no;
-    recursion yes;
-    allow-query {{ 127.0.0.1; }};
-    empty-zones-enable no;
-    qname-minimization strict;
-    forward only;
-    forwarders port {ours} {{ 127.0.0.1; }};
-}};
-controls {{ }};
-zone "cluster.local" {{ type forward; forward only; forwarders port {ours} {{ 127.0.0.1; }}; }};
-zone "10.in-addr.arpa" {{ type forward; forward only; forwarders port {ours} {{ 127.0.0.1; }}; }};
-"""
-
-
-@dataclass
-class Resolver:
-    """Somebody who asks us."""
-
-    port: int
-    log: Path
-
-    async def ask(self, name: str, type: str, *, tcp: bool = False, flags: int = dns.flags.RD) -> dns.message.Message:
-        query = dns.message.make_query(name, type, use_edns=0, payload=1232)
-        query.flags = dns.flags.Flag(flags)
-        ask = dns.asyncquery.tcp if tcp else dns.asyncquery.udp
-        return await ask(query, "127.0.0.1", 10, self.port)
-
-
-@asynccontextmanager
-async def unbound(folder: Path, ours: int, kind: str) -> AsyncIterator[Resolver]:
-    """Unbound, which spells its questions at random (0x20) and goes down label by label (RFC 9156)."""
-    resolver = Resolver(free_port(), folder / "unbound.log")
-    (folder / "none").write_text("")
-    config = folder / "unbound.conf"
-    config.write_text(UNBOUND.format(port=resolver.port, folder=folder, kind=kind, ours=ours))
-    async with running(["unbound", "-d", "-c", str(config)], resolver.port, resolver.log):
-        yield resolver
-
-
-@asynccontextmanager
-async def bind(folder: Path, ours: int) -> AsyncIterator[Resolver]:
-    """BIND with conditional forwarders."""
-    resolver = Resolver(free_port(), folder / "named.log")
-    config = folder / "named.conf"
-    config.write_text(BIND.format(port=resolver.port, folder=folder, ours=ours))
-    async with running(["named", "-4", "-g", "-n", "1", "-c", str(config)], resolver.port, resolver.log):
-        yield resolver
-
-
-@pytest_asyncio.fixture(params=["unbound forward", "unbound stub", "bind forward"])
+@pytest_asyncio.fixture(params=HOW)
 async def resolver(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Resolver]:
-    daemon, kind = request.param.split()
-    program({"bind": "named"}.get(daemon, daemon))
     async with testing.listening(COREFILE) as server:
         # One address for all zones, so that a resolver can be told of it.
         assert len(server.ports) == 1
-        async with unbound(tmp_path, server.port, kind) if daemon == "unbound" else bind(tmp_path, server.port) as one:
+        async with asking_us(request.param, tmp_path, server.port, "cluster.local", "10.in-addr.arpa") as one:
             yield one
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from pydnsk8s import testing
 from tests import databases
-from tests.peers.programs import free_port, running, said
+from tests.peers.programs import said
+from tests.peers.resolvers import unbound
 
 pytestmark = pytest.mark.peer
 
@@ -32,30 +33,10 @@ example.org {{
     }}
 }}
 """
-UNBOUND = """
-server:
-    interface: 127.0.0.1
-    port: {port}
-    access-control: 127.0.0.0/8 allow
-    directory: "{folder}"
-    pidfile: ""
-    chroot: ""
-    username: ""
-    use-syslog: no
-    logfile: ""
-    do-daemonize: no
-    num-threads: 1
-    do-ip6: no
+SUBNETS = """
     module-config: "subnetcache iterator"
-    do-not-query-localhost: no
-    root-hints: "{folder}/none"
     {subnets}
     max-client-subnet-ipv4: 24
-remote-control:
-    control-enable: no
-stub-zone:
-    name: "example.org"
-    stub-addr: 127.0.0.1@{ours}
 """
 
 
@@ -114,12 +95,9 @@ async def asked(port: int, source: str) -> str:
 async def test_clients_behind_unbound(tmp_path: Path, subnets: str, answers: dict[str, int]) -> None:
     folder = tmp_path / "unbound"
     folder.mkdir()
-    (folder / "none").write_text("")
     async with serving(tmp_path) as ours:
-        port = free_port()
-        config = folder / "unbound.conf"
-        config.write_text(UNBOUND.format(port=port, folder=folder, ours=ours, subnets=subnets))
-        async with running(["unbound", "-d", "-c", str(config)], port, folder / "unbound.log"):
+        stub = f'stub-zone:\n    name: "example.org"\n    stub-addr: 127.0.0.1@{ours}'
+        async with unbound(folder, SUBNETS.format(subnets=subnets), stub) as resolver:
             for _ in range(2):
                 for source, last in answers.items():
-                    assert await asked(port, source) == f"192.0.2.{last}", source
+                    assert await asked(resolver.port, source) == f"192.0.2.{last}", source

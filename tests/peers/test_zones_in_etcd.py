@@ -13,9 +13,7 @@ import pytest_asyncio
 
 from pydnsk8s import testing
 from tests.etcd.servers import running
-from tests.peers import test_resolvers as resolvers
-from tests.peers.programs import program
-from tests.peers.test_resolvers import Resolver
+from tests.peers.resolvers import HOW, Resolver, asking_us
 
 pytestmark = pytest.mark.peer
 
@@ -40,21 +38,14 @@ VALUES: dict[str, dict[str, object]] = {
 }
 
 
-@pytest_asyncio.fixture(params=["unbound forward", "unbound stub", "bind forward"])
-async def resolver(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
-) -> AsyncIterator[Resolver]:
-    daemon, kind = request.param.split()
-    program({"bind": "named"}.get(daemon, daemon))
-    for template in ("UNBOUND", "BIND"):
-        text = getattr(resolvers, template).replace("cluster.local", "foowidgets.k8s")
-        monkeypatch.setattr(resolvers, template, text.replace("10.in-addr.arpa", "2.0.192.in-addr.arpa"))
+@pytest_asyncio.fixture(params=HOW)
+async def resolver(request: pytest.FixtureRequest, tmp_path: Path, mode: str) -> AsyncIterator[Resolver]:
     async with running(tmp_path) as etcd:
         await etcd.put({f"/skydns/{key}": json.dumps(value) for key, value in VALUES.items()})
         corefile = COREFILE.replace("ENDPOINT", etcd.access.endpoints[0]).replace("MODE", mode)
         async with testing.listening(corefile) as server:
-            start = resolvers.unbound(tmp_path, server.port, kind) if daemon == "unbound" else None
-            async with start or resolvers.bind(tmp_path, server.port) as one:
+            zones = "foowidgets.k8s", "2.0.192.in-addr.arpa"
+            async with asking_us(request.param, tmp_path, server.port, *zones) as one:
                 yield one
 
 

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pydnsk8s import codes, names, testing
-from pydnsk8s.kube.objects import Endpoint, EndpointSlice, Kind, Namespace, Object, Port, Service
+from pydnsk8s.kube.objects import EndpointSlice, Namespace, Object, Service
 from pydnsk8s.listen import interfaces
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import Rest
 from pydnsk8s.plugins.k8s_external import K8sExternal
+from tests.kube.drawn import Drawn
 
 from .blocks import elsewhere
 from .kubernetes.clusters import packed
@@ -25,38 +26,22 @@ NAMES = ("db", "web")
 ADDRESSES = packed("10.0.0.1", "10.1.0.1", "192.0.2.1", "2001:db8::1")
 OPTIONS = ("", "headless", "headless\nfallthrough", "apex web\nfallthrough in-addr.arpa")
 
-namespaces, services = st.sampled_from(NAMESPACES), st.sampled_from(NAMES)
-words = st.sampled_from(("", *NAMES))
-some_addresses = st.lists(st.sampled_from(ADDRESSES), max_size=2, unique=True).map(tuple)
-ports = st.lists(st.builds(Port, words, st.integers(0, 2), st.sampled_from(["tcp", "udp"])), max_size=2).map(tuple)
 HOSTS = ("lb.example.com", "web.blue.example.org")
-hosts = st.sampled_from([(), (), *((host,) for host in HOSTS)])
-of_kind: dict[Kind, st.SearchStrategy[Object]] = {
-    Namespace: st.builds(Namespace, namespaces),
-    Service: st.builds(
-        lambda headless, ips, **fields: Service(headless=headless, cluster_ips=() if headless else ips, **fields),
-        headless=st.booleans(),
-        ips=some_addresses,
-        namespace=namespaces,
-        name=services,
-        type=st.sampled_from(["ClusterIP", "LoadBalancer"]),
-        ports=ports,
-        external_name=st.just(""),
-        external_ips=st.just(()) | some_addresses,
-        external_hosts=hosts,
-    ),
-    EndpointSlice: st.builds(
-        EndpointSlice,
-        namespace=namespaces,
-        name=services,
-        service=services,
-        imported=st.just(""),
-        cluster=st.just(""),
-        endpoints=st.lists(st.builds(Endpoint, st.sampled_from(ADDRESSES), words, words, words), max_size=3).map(tuple),
-        ports=ports,
-    ),
-}
-objects = st.one_of(list(of_kind.values()))
+drawn = Drawn(NAMESPACES, NAMES, ADDRESSES)
+drawn.of_kind[Service] = st.builds(
+    lambda headless, ips, **fields: Service(headless=headless, cluster_ips=() if headless else ips, **fields),
+    headless=st.booleans(),
+    ips=drawn.addresses,
+    namespace=drawn.namespace,
+    name=drawn.name,
+    type=st.sampled_from(["ClusterIP", "LoadBalancer"]),
+    ports=drawn.ports,
+    external_name=st.just(""),
+    external_ips=st.just(()) | drawn.addresses,
+    external_hosts=st.sampled_from([(), (), *((host,) for host in HOSTS)]),
+)
+# Nothing else can be reached from outside.
+objects = st.one_of([drawn.of_kind[kind] for kind in (Namespace, Service, EndpointSlice)])
 clusters = st.lists(objects, max_size=12)
 
 

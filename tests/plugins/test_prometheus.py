@@ -153,6 +153,27 @@ async def test_the_page_can_be_served_over_tls(folder: Path, authority: trustme.
             await scrape(plugin)
 
 
+async def test_replaced_certificates_are_taken_into_use_if_they_are_good(
+    folder: Path, authority: trustme.CA, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "web.yml").write_text(f"tls_server_config: {{{PAIR}}}")
+    plugin, _ = configured(ANY + " {\ntls web.yml\n}", folder)
+    async with running(plugin):
+        before = contexts(authority)[1]
+        (folder / "cert.pem").write_text("half of a certifica")
+        await plugin.look()
+        assert "cert.pem with" in caplog.text
+        assert "coredns_build_info" in await scrape(plugin, before)
+        other = trustme.CA()
+        renewed = other.issue_cert("localhost")
+        renewed.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+        renewed.private_key_pem.write_to_path(folder / "key.pem")
+        await plugin.look()
+        assert "coredns_build_info" in await scrape(plugin, contexts(other)[1])
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await scrape(plugin, before)
+
+
 async def test_clients_can_be_asked_for_a_certificate(folder: Path, authority: trustme.CA) -> None:
     settings = f"{PAIR}, client_ca_file: ca.pem, client_auth_type: RequireAndVerifyClientCert"
     (folder / "web.yml").write_text(f"tls_server_config: {{{settings}}}")
@@ -190,7 +211,7 @@ async def test_clients_can_be_asked_for_a_certificate(folder: Path, authority: t
 def test_a_web_configuration_that_cannot_be_used_is_refused(folder: Path, text: str, message: str) -> None:
     (folder / "web.yml").write_text(text)
     with pytest.raises(ValueError, match=message):
-        web.read(folder / "web.yml")
+        web.Web(folder / "web.yml")
 
 
 async def test_queries_are_counted_whether_answered_from_memory_or_not() -> None:

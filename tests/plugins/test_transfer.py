@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pydnsk8s import codes, names, testing
+from pydnsk8s import codes, names, rdata, testing
 from pydnsk8s.message import Client, Query, Record, Reply
 from pydnsk8s.plugin import Plugin
 from pydnsk8s.plugins import transfer
@@ -95,6 +95,16 @@ async def test_a_large_zone_comes_in_messages_of_a_good_size() -> None:
     assert [line for answer in answers for line in answer.answer] == [text(held) for held in (ZONE[0], *many, ZONE[0])]
     assert all(8_000 < len(answer.wire) < 65_536 for answer in answers[:-1])
     assert not any("tc" in answer.flags for answer in answers)
+
+
+async def test_large_records_are_spread_over_messages_that_can_be_sent() -> None:
+    texts = [rdata.txt(letter.encode() * size) for letter, size in (("a", 30_000), ("b", 60_000), ("c", 2_000))]
+    many = [Record(names.parse("text.example.org"), codes.TXT, 5, data) for data in texts]
+    async with testing.serving("example.org {\ntransfer {\nto *\n}\nwhoami\n}") as dns:
+        found = next(held for held in dns.plugins if isinstance(held, Transfer))
+        found._sources = (Zones(example_org=[ZONE[0], *many]),)
+        answers = await dns.transfer("example.org")
+    assert [line for answer in answers for line in answer.answer] == [text(held) for held in (ZONE[0], *many, ZONE[0])]
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ def test_an_expression_means_what_it_means_in_expr_lang(source: str, meaning: ob
         "1 / 0 == 1", "1 % 0 == 1", "(0 - 1) ** 0.5 == 1", "10.0 ** 400 > 1", "[1][2] == 1", "first([]) > 1",
         "name() matches [name() + '('][0]", "incidr(name(), '192.0.2.0/24')", "incidr('192.0.2.1', name())",
         "incidr('192.0.2.1', string('192.0.2.1'))", "int('x') == 1", "first(['a']) == 1 or first(['a']) > 1",
+        "9000000000 * " * 40 + "1.5 > 1",
         "len(1..100000) > 1", "len(first([1])) > 1", "first(['a'])",
     ],
 )  # fmt: skip
@@ -126,6 +127,8 @@ def test_what_has_no_value_is_not_true(source: str) -> None:
         ("eval('1')", "there is no function 'eval'", 0),
         ("name", "expected '('", 4),
         ("1 | 2", "unexpected '2'", 4),
+        ("1 < " + "9" * 5000, "a number of more than 64 bits", 4),
+        ("0x8000000000000000 > 1", "a number of more than 64 bits", 0),
         ("5[0]", "'[' wants a list", 1),
         ("5[0:1]", "no part can be taken", 1),
         ("(" * 100 + "1", "too deep", 60),

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 
-from pydnsk8s import codes, names
+import pytest
+
+from pydnsk8s import background, codes, names
 from pydnsk8s.metrics import Counter
 from pydnsk8s.upstream import Message, Terms, Unanswered
 from pydnsk8s.upstream.health import Health
@@ -49,6 +51,20 @@ async def test_it_is_down_only_after_more_than_max_fails_checks_and_up_after_one
     await asyncio.sleep(0.02)
     assert patient.checks == checks
     assert failures.value == checks - 1
+
+
+async def test_a_check_that_fails_through_a_fault_of_ours_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "_PAUSE", 0.0)
+    faults = [KeyError("nobody expected this")]
+
+    async def check() -> bytes:
+        if faults:
+            raise faults.pop()
+        return b""
+
+    health = Health(check, 0.001, 2, Counter())
+    health.doubt()
+    await until(lambda: not health.doubtful)
 
 
 async def test_max_fails_of_zero_means_never_checked_and_never_down() -> None:

@@ -4,21 +4,24 @@ import asyncio
 import base64
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import trustme
 
 from pydnsk8s import codes, names
 from pydnsk8s.upstream import Address, Message, Terms, Unanswered, Upstream
-from tests.upstream.servers import reply
+from tests.upstream.servers import reply, until
 
 pytest.importorskip("h2")
 
 import h2.config
 import h2.connection
 import h2.events
+
+from pydnsk8s.upstream.https import Https
 
 QUESTION = Message.ask(names.parse("www.example.org"), codes.A)
 
@@ -33,6 +36,8 @@ class Web:
         self.media = "application/dns-message"
         self.body = reply
         self.silent = False
+        self.held: list[Callable[[], None]] | None = None
+        """The replies that are held back, if any are to be."""
         self.closes_after = 0
         self.writers: list[asyncio.StreamWriter] = []
 
@@ -53,12 +58,23 @@ class Web:
                     elif isinstance(event, h2.events.DataReceived):
                         streams[event.stream_id or 0][1].extend(event.data or b"")
                     elif isinstance(event, h2.events.StreamEnded):
-                        self._respond(http, event.stream_id or 0, *streams.pop(event.stream_id or 0))
+                        number = event.stream_id or 0
+                        respond = partial(self._respond, http, number, *streams.pop(number))
+                        if self.held is None:
+                            respond()
+                        else:
+                            self.held.append(partial(self._respond_late, respond, http, writer))
                         served += 1
                 writer.write(http.data_to_send())
                 if self.closes_after and served >= self.closes_after:
                     break
         writer.close()
+
+    def _respond_late(
+        self, respond: Callable[[], None], http: h2.connection.H2Connection, writer: asyncio.StreamWriter
+    ) -> None:
+        respond()
+        writer.write(http.data_to_send())
 
     def _respond(self, http: h2.connection.H2Connection, stream: int, headers: dict[str, str], body: bytearray) -> None:
         self.requests.append((headers, bytes(body)))
@@ -102,6 +118,43 @@ async def test_a_question_is_posted_and_its_reply_comes_back(scene: tuple[Web, U
     assert headers[":authority"].startswith("dns.example.org")
     assert headers["content-type"] == headers["accept"] == "application/dns-message"
     assert body == QUESTION.packet
+
+
+async def test_questions_beyond_what_a_connection_takes_go_over_another(scene: tuple[Web, Upstream]) -> None:
+    web, asked = scene
+    held: list[Callable[[], None]] = []
+    web.held = held
+    asking = asyncio.gather(*(asked.ask(QUESTION, 5) for _ in range(250)))
+    await until(lambda: len(held) == 250)
+    for respond in held:
+        respond()
+    web.held = None
+    assert await asking == [reply(QUESTION.packet)] * 250
+    assert web.connections == 3
+    assert await asked.ask(QUESTION, 5) == reply(QUESTION.packet)
+
+
+async def test_a_connection_that_opens_when_all_has_been_stopped_is_closed(scene: tuple[Web, Upstream]) -> None:
+    web, asked = scene
+    asking = asyncio.ensure_future(asked.ask(QUESTION, 5))
+    await asyncio.sleep(0)
+    await asked.stop()
+    with pytest.raises(Unanswered, match="stopping"):
+        await asking
+    assert web.requests == []
+
+
+async def test_a_connection_without_numbers_for_further_streams_is_followed_by_another(
+    scene: tuple[Web, Upstream],
+) -> None:
+    web, asked = scene
+    await asked.ask(QUESTION, 5)
+    streams = asked._streams
+    assert isinstance(streams, Https)
+    assert streams._current is not None
+    streams._current._http.highest_outbound_stream_id = 2**31 - 1
+    assert await asked.ask(QUESTION, 5) == reply(QUESTION.packet)
+    assert web.connections == 2
 
 
 async def test_get_carries_the_question_in_the_path(scene: tuple[Web, Upstream]) -> None:

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from pathlib import Path
 
 import pytest
 import trustme
 
 from pydnsk8s import codes, names
-from pydnsk8s.upstream import Address, Message, Terms, Unanswered, Upstream
+from pydnsk8s.upstream import Address, Certificates, Message, Terms, Unanswered, Upstream
 from pydnsk8s.upstream.stream import Streams
 from tests.upstream.servers import Replies, Server, question_end, reply
 from tests.upstream.test_udp import QUICK, ask, upstream
@@ -157,6 +158,43 @@ async def test_tls_refuses_a_certificate_that_proves_nothing(
         with pytest.raises(Unanswered, match="no connection: tls"):
             await ask(asked)
         await asked.stop()
+
+
+def _write(authority: trustme.CA, folder: Path) -> None:
+    """A certificate for us, its key, and the authority to trust."""
+    issued = authority.issue_cert("resolver@example.org")
+    issued.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+
+
+async def test_certificates_that_are_replaced_count_from_the_next_connection_on(
+    authority: trustme.CA, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _write(authority, tmp_path)
+    contexts = Certificates(["tls"], *(tmp_path / name for name in ("cert.pem", "key.pem", "ca.pem")))
+
+    async def passes(vouching: trustme.CA) -> bool:
+        """Whether a server that this authority vouches for, and that trusts it alone, is asked."""
+        tls = _tls(vouching, "127.0.0.1")
+        vouching.configure_trust(tls)
+        tls.verify_mode = ssl.CERT_REQUIRED
+        async with Server(context=tls) as server:
+            asked = Upstream(Address("tls", "127.0.0.1", server.port), Terms(read_timeout=5, contexts=contexts))
+            try:
+                return await ask(asked) == reply(server.asked[0].packet)
+            except Unanswered:
+                return False
+            finally:
+                await asked.stop()
+
+    other = trustme.CA()
+    assert (await passes(authority), await passes(other)) == (True, False)
+    (tmp_path / "ca.pem").write_text("half of a certifica")
+    assert await passes(authority)
+    assert "cannot load the new certificates" in caplog.text
+    _write(other, tmp_path)
+    assert (await passes(authority), await passes(other)) == (False, True)
 
 
 async def test_a_server_that_accepts_and_says_nothing_does_not_hold_us_up(authority: trustme.CA) -> None:

@@ -86,6 +86,9 @@ async def test_a_missing_library_is_named_at_the_start(monkeypatch: pytest.Monke
 
 def test_the_password_is_not_shown() -> None:
     assert "secret" not in repr(plugin(Etcd, "etcd {\n credentials user secret\n}").options)
+    error = errors("etcd {\n credentials user secret too many\n}")
+    assert "expected: credentials USER PASSWORD" in error
+    assert "secret" not in error
 
 
 def test_an_heir_goes_on_with_tree_and_watch() -> None:

@@ -134,6 +134,24 @@ async def test_a_host_name_with_a_text_stays_an_alias() -> None:
     ]
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("zones", ["example.org", "example.org example.net"])
+async def test_aliases_that_fan_out_again_and_again_are_not_followed_for_ever(zones: str) -> None:
+    """A hundred keys make ten thousand million ways from the first name to the last."""
+    pairs: dict[str, dict[str, object]] = {"org/example/last": {"host": "192.0.2.1"}}
+    for level in range(10):
+        # Where there are two zones the way leads from one to the other and back.
+        here, there = (zones.split() * 2)[level % 2], (zones.split() * 2)[(level + 1) % 2]
+        for way in range(10):
+            key = "/".join((*reversed(here.split(".")), f"level{level}", str(way)))
+            pairs[key] = {"host": f"level{level + 1}.{there}" if level < 9 else "last.example.org"}
+    async with serving(pairs, zones=zones) as (dns, _):
+        answer = await dns.ask("level0.example.org")
+        assert answer.rcode == "NOERROR"
+        follower = await dns.ask("last.example.org")
+        assert follower.answer == ["last.example.org. 300 A 192.0.2.1"]
+
+
 async def test_an_alias_is_followed_outside_through_the_server() -> None:
     other = "example.net {\n hosts {\n 192.0.2.99 there.example.net\n }\n}\n"
     pairs: Pairs = {

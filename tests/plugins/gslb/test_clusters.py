@@ -224,7 +224,7 @@ async def test_the_addresses_of_a_peer_are_in_the_file_too(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "found", ["no JSON", "[]", '{"app.example.org.": {"eu": {"x": "up"}}}', '{"a": {"eu": {"::1": 1}}}']
+    "found", ["no JSON", "[" * 100_000, "[]", '{"app.example.org.": {"eu": {"x": "up"}}}', '{"a": {"eu": {"::1": 1}}}']
 )
 async def test_a_state_file_that_is_none_is_not_used(tmp_path: Path, found: str) -> None:
     (tmp_path / "states").write_text(found)

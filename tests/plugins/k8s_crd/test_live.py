@@ -17,11 +17,13 @@ from pydnsk8s.plugin import StartError
 from pydnsk8s.plugins.k8s_crd import K8sCrd
 from pydnsk8s.server import Server
 from tests.kube.api_server import ApiServer
+from tests.kube.test_access import kubeconfig
 from tests.kube.until import until
 from tests.plugins.blocks import plugin
 
 from .endpoints import APP, ZONE, document, entry
 
+EXEC = "client.authentication.k8s.io/v1"
 LOCAL = "filter k8gb.io/dnstype=local"
 BOTH = f"{LOCAL}\nfilter k8gb.io/dnstype=extdns"
 
@@ -51,6 +53,25 @@ async def followed(api: ApiServer, options: str = LOCAL, more: str = "") -> Asyn
 
 async def addresses(dns: testing.Dns, name: str = APP) -> list[str]:
     return [line.rpartition(" ")[2] for line in (await dns.ask(name)).answer]
+
+
+async def test_a_slow_login_holds_up_no_answers(
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = {"apiVersion": EXEC, "kind": "ExecCredential", "status": {"token": "s3cret"}}
+    (tmp_path / "answer").write_text(json.dumps(answer))
+    # It waits for what only a loop that is not held up can write.
+    (tmp_path / "login").write_text(f"#!/bin/sh\ncd {tmp_path}\nuntil [ -e go ]; do sleep 0.01; done\ncat answer\n")
+    (tmp_path / "login").chmod(0o700)
+    login = {"apiVersion": EXEC, "command": str(tmp_path / "login"), "interactiveMode": "Never"}
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, {"server": api.url}, {"exec": login})))
+    found = plugin(K8sCrd, "k8s_crd {\nkubecontroller local\n}")
+    starting = asyncio.create_task(found.start())
+    await asyncio.sleep(0.05)
+    (tmp_path / "go").touch()
+    await starting
+    assert found.ready()
+    await found.stop()
 
 
 async def test_names_come_change_and_go_with_their_objects(api: ApiServer) -> None:

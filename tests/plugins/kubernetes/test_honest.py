@@ -11,20 +11,14 @@ from hypothesis import strategies as st
 
 from pydnsk8s import codes, names, testing
 from pydnsk8s.kube.objects import (
-    Endpoint,
-    EndpointSlice,
-    Kind,
-    Namespace,
     Object,
-    Pod,
-    Port,
     Service,
-    ServiceImport,
 )
 from pydnsk8s.listen import interfaces
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import Rest
 from pydnsk8s.plugins.kubernetes import Kubernetes
+from tests.kube.drawn import Drawn
 from tests.plugins.blocks import elsewhere
 
 from .clusters import cluster, packed
@@ -42,13 +36,7 @@ OPTIONS = (
     "noendpoints\nfallthrough 10.in-addr.arpa",
 )
 
-namespaces = st.sampled_from(NAMESPACES)
-services = st.sampled_from(NAMES)
-words = st.sampled_from(("", *NAMES))
-some_addresses = st.lists(st.sampled_from(ADDRESSES), max_size=2, unique=True).map(tuple)
-port = st.builds(Port, words, st.integers(0, 2), st.sampled_from(["tcp", "udp"]))
-ports = st.lists(port, max_size=2).map(tuple)
-endpoint = st.builds(Endpoint, st.sampled_from(ADDRESSES), words, words, words)
+drawn = Drawn(NAMESPACES, NAMES, ADDRESSES)
 
 
 @st.composite
@@ -56,35 +44,20 @@ def drawn_services(draw: st.DrawFn) -> Service:
     type = draw(st.sampled_from(["ClusterIP", "ClusterIP", "ExternalName"]))
     headless = type == "ClusterIP" and draw(st.booleans())
     return Service(
-        namespace=draw(namespaces),
-        name=draw(services),
+        namespace=draw(drawn.namespace),
+        name=draw(drawn.name),
         type=type,
         headless=headless,
-        cluster_ips=() if headless or type == "ExternalName" else draw(some_addresses),
-        ports=draw(ports),
-        external_name=draw(services) + ".red.svc.cluster.local" if type == "ExternalName" else "",
-        external_ips=draw(some_addresses),
+        cluster_ips=() if headless or type == "ExternalName" else draw(drawn.addresses),
+        ports=draw(drawn.ports),
+        external_name=draw(drawn.name) + ".red.svc.cluster.local" if type == "ExternalName" else "",
+        external_ips=draw(drawn.addresses),
         external_hosts=(),
     )
 
 
-of_kind: dict[Kind, st.SearchStrategy[Object]] = {
-    Namespace: st.builds(Namespace, namespaces),
-    Service: drawn_services(),
-    EndpointSlice: st.builds(
-        EndpointSlice,
-        namespace=namespaces,
-        name=services,
-        service=words,
-        imported=words,
-        cluster=words,
-        endpoints=st.lists(endpoint, max_size=3).map(tuple),
-        ports=ports,
-    ),
-    Pod: st.builds(Pod, namespaces, services, some_addresses, st.just(())),
-    ServiceImport: st.builds(ServiceImport, namespaces, services, st.booleans(), some_addresses, ports),
-}
-objects = st.one_of(list(of_kind.values()))
+drawn.of_kind[Service] = drawn_services()
+objects = drawn.objects
 clusters = st.lists(objects, max_size=12)
 
 
