@@ -103,9 +103,9 @@ class Later(NamedTuple):
     keep: Keep = HAND_ON
     """How long they say that it holds."""
 
-    async def reply(self, query: Query) -> Reply:
-        """Wait for it."""
-        reply = (await self.rest(query)).under(self.keep)
+    def amended(self, query: Query, reply: Reply) -> Reply:
+        """What becomes of the reply that ``rest`` gave."""
+        reply = reply.under(self.keep)
         for amend in self.amends:
             reply = amend(query, reply)
         return reply
@@ -151,7 +151,7 @@ class Chain:
     async def answer(self, query: Query) -> Reply:
         """The reply, waited for if need be."""
         turn = self.ask(query)
-        return turn if isinstance(turn, Reply) else await turn.reply(query)
+        return turn if isinstance(turn, Reply) else turn.amended(query, await turn.rest(query))
 
 
 @dataclass(slots=True)

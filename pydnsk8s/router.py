@@ -142,7 +142,7 @@ class Router:
         site, keep, _ = way
         assert site is not None, "who is refused is refused at once"
         try:
-            reply = await later.reply(query)
+            reply = later.amended(query, await later.rest(query))
         except Exception as error:  # noqa: BLE001 - as above
             return _failed(query, error, site.block)
         if reply.more is not None:

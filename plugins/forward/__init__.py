@@ -108,18 +108,20 @@ class Forward(Plugin):
         zone = self.rules.zone
         if zone != names.ROOT and not names.is_under(name, zone):
             return False
-        return name == zone or not any(names.is_under(name, other) for other in self.rules.excepted)
+        excepted = self.rules.excepted
+        return not excepted or name == zone or not any(names.is_under(name, other) for other in excepted)
 
     async def answer(self, query: Query, rest: Rest) -> Reply:
+        rules = self.rules
         if not self.takes(query.name):
             return await rest(query)
-        most = self.rules.concurrent
-        if most and self._waiting >= most:
+        if rules.concurrent and self._waiting >= rules.concurrent:
             _REJECTED.add(1)
-            return _no_answer(codes.REFUSED, f"{most} queries are waiting for an upstream already (max_concurrent)")
+            why = f"{rules.concurrent} queries are waiting for an upstream already (max_concurrent)"
+            return _no_answer(codes.REFUSED, why)
         self._waiting += 1
         try:
-            asked = _without_subnet(query) if self.rules.strips else query
+            asked = _without_subnet(query) if rules.strips else query
             reply = await self._ask(asked)
             if reply.rcode == codes.REFUSED and (told := subnet.of(asked)) is not None and told.bits:
                 # RFC 7871 section 7.3: perhaps it is the client subnet that is refused.
