@@ -53,11 +53,14 @@ class Gate:
 
     def look(self, packet: bytes, sender: Sender, now: float) -> bytes | None:
         """The reply to a packet from somebody at a time of ``clock.now()``, or None to ask for it."""
-        entry = self._memo.get(packet[2:])
+        tail = packet[2:]
+        entry = self._memo.get(tail)
         # The usual packet: spelled in lower case, remembered, still good.
         if entry is not None and entry.ring is None and now < entry.until and entry.stamp.alive and entry.other.alive:
             entry.hits += 1
             return packet[:2] + entry.tail
+        if entry is None and not self._forks and tail == tail.lower():
+            return None  # it is its own key
         return self._look_closer(packet, sender, now)
 
     def _look_closer(self, packet: bytes, sender: Sender, now: float) -> bytes | None:

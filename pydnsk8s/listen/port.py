@@ -111,20 +111,16 @@ class Port:
         seconds = clock.now() - arrived
         for tally in reply.tallies:
             tally.add(1)
-        if site is not None and site.block.watchers:
-            self._note(site.block, Seen(query, reply, size, _flags(wire), seconds))
-        return self._count(router, site, query, reply, size, seconds)
-
-    def _count(
-        self, router: Router, site: Site | None, query: Query, reply: Reply, size: int, seconds: float
-    ) -> tuple[metrics.Traffic, metrics.ShapeKey] | None:
-        """Count the reply, if anybody counts: where, and as what."""
-        traffic = site.traffic if site is not None else router.dropped
+        if site is None:
+            traffic = router.dropped
+        else:
+            traffic = site.traffic
+            if site.block.watchers:
+                self._note(site.block, Seen(query, reply, size, _flags(wire), seconds))
         if traffic is None:
             return None
         client, edns = query.client, query.edns
-        family = 1 if len(client.address) == 4 else 2
-        do = edns is not None and edns.do
+        family, do = 1 if len(client.address) == 4 else 2, edns is not None and edns.do
         shape = (client.transport, family, query.type, do, reply.rcode, reply.plugin, query.size, size)
         traffic.count(shape, 1, seconds)
         return traffic, shape
