@@ -79,12 +79,12 @@ def link(plugins: Sequence[Plugin]) -> Chain:
     """Join plugins into one chain; those that override no hook cost nothing."""
     handlers = [plugin for plugin in plugins if takes_part(plugin)]
     # A block without any handler refuses; one whose last handler passes on has failed (as CoreDNS does).
-    rest: Rest = fail if handlers else refuse
-    rests = [rest]
-    for plugin in reversed(handlers):
-        rest = partial(plugin.answer, rest=rest)
-        rests.append(rest)
-    return Chain(*_stops(handlers, rests[::-1]))
+    rests: list[Rest] = [fail if handlers else refuse]
+    chain = Chain(*_stops([], rests))
+    for at in reversed(range(len(handlers))):
+        rests.insert(0, partial(handlers[at].answer, rest=chain.answer))
+        chain = Chain(*_stops(handlers[at:], rests))
+    return chain
 
 
 def takes_part(plugin: Plugin) -> bool:

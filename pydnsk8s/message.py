@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, Self
 from pydnsk8s import codes, names
 from pydnsk8s.keep import NEVER, Keep
 
+Types = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 Labels = dict[str, Callable[[], str]]
 """Metadata: a label such as ``kubernetes/namespace`` and what works its value out."""
 
@@ -280,6 +281,36 @@ class Reply:
     def records(self) -> tuple[Record, ...]:
         """The records of all three sections."""
         return self.answer + self.authority + self.additional
+
+    @property
+    def types(self) -> Types:
+        """The types of the records in each section."""
+        answer, authority, additional = (
+            tuple([record.type for record in section]) for section in (self.answer, self.authority, self.additional)
+        )
+        return answer, authority, additional
+
+    @property
+    def ttls(self) -> list[int]:
+        """The TTLs of all records."""
+        return [record.ttl for record in self.records]
+
+    @property
+    def denied_for(self) -> int | None:
+        """Seconds that a denial holds as the SOA in the authority says (RFC 2308 section 4); None without one."""
+        soa = next((record for record in self.authority if record.type == codes.SOA), None)
+        return None if soa is None else int.from_bytes(soa.data[-4:], "big")
+
+    def reaches(self, name: bytes, type: int) -> bool:
+        """Whether the answer leads from a name, along its aliases, to records of a type."""
+        aliases = {record.name.lower(): record.data.lower() for record in self.answer if record.type == codes.CNAME}
+        found = {record.name.lower() for record in self.answer if type in (record.type, codes.ANY)}
+        owner: bytes | None = name
+        for _ in range(len(aliases) + 1):
+            if owner is None or owner in found:
+                break
+            owner = aliases.get(owner)
+        return owner in found
 
     def __repr__(self) -> str:
         counts = f"{len(self.answer)}+{len(self.authority)}+{len(self.additional)}"

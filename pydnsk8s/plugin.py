@@ -125,10 +125,13 @@ class Stop(NamedTuple):
 class Chain:
     """Plugins linked in their order."""
 
-    __slots__ = ("_stops",)
+    __slots__ = ("_stops", "answer")
 
     def __init__(self, *stops: Stop) -> None:
         self._stops = stops
+        first = stops[0] if stops else None
+        self.answer: Rest = self._answer if first is None or first.ask or first.later.amends else first.later.rest
+        """The reply, waited for if need be."""
 
     def ask(self, query: Query) -> Reply | Later:
         """The reply, if the plugins know it without waiting."""
@@ -148,8 +151,7 @@ class Chain:
             return reply
         return Later(fail)
 
-    async def answer(self, query: Query) -> Reply:
-        """The reply, waited for if need be."""
+    async def _answer(self, query: Query) -> Reply:
         turn = self.ask(query)
         return turn if isinstance(turn, Reply) else turn.amended(query, await turn.rest(query))
 

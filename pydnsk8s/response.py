@@ -50,12 +50,12 @@ def kind(query: Query, reply: Reply) -> Kind:
 
 
 def _without_error(reply: Reply) -> Kind:
-    if reply.answer:
+    answer, authority, _ = reply.types
+    if answer:
         return Kind.NO_ERROR
-    types = {record.type for record in reply.authority}
-    if codes.SOA in types:
+    if codes.SOA in authority:
         return Kind.NO_DATA
-    return Kind.DELEGATION if codes.NS in types else Kind.NO_ERROR
+    return Kind.DELEGATION if codes.NS in authority else Kind.NO_ERROR
 
 
 def _has_expired_signature(reply: Reply, now: int) -> bool:

@@ -12,7 +12,7 @@ from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import Keep
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, Turn
-from pydnsk8s.wire import FormError, aged
+from pydnsk8s.wire import FormError, Forwarded, aged
 
 from .policy import Policy, read
 from .scopes import Scopes, key_of, question_of
@@ -294,8 +294,9 @@ class Cache(Plugin):
         shelf = self.success if terms.sort == "success" else self.denial
         reply = terms.apply(reply)
         # Only the bytes, without the records decoded for the judgement, and nothing of this one conversation.
-        options = tuple(option for option in reply.options if option[0] == codes.OPTION_ERROR)
-        kept = aged(reply, 0).with_(options=options, error="", plugin=self.name, tallies=())
+        options = reply.options and tuple([option for option in reply.options if option[0] == codes.OPTION_ERROR])
+        changes = {"options": options, "error": "", "plugin": self.name, "tallies": ()}
+        kept = reply.bare(**changes) if isinstance(reply, Forwarded) else reply.with_(**changes)
         entry = Entry(kept, shelf, min(terms.seconds, reply.keep.seconds or math.inf))
         entry.fetched = misses
         if stale is not None and terms.sort != "failure":

@@ -116,11 +116,12 @@ class Shelf:
         if (old := queue.pop(key, None)) is not None:
             entry.uses = old.uses  # its time ran out, not the interest in it
             self.held -= old.octets
-        while len(self) >= self.capacity or self.held + entry.octets > self.room:
+        small, main = self._small, self._main
+        while len(small) + len(main) >= self.capacity or self.held + entry.octets > self.room:
             self._evict()
         queue[key] = entry
         self.held += entry.octets
-        self._entries.set(len(self))
+        self._entries.value = len(small) + len(main)
         return True
 
     def remove(self, key: bytes) -> None:

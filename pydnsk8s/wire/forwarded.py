@@ -7,10 +7,11 @@ from typing import Any
 
 from pydnsk8s import codes
 from pydnsk8s.keep import NEVER
-from pydnsk8s.message import Record, Reply
+from pydnsk8s.message import Record, Reply, Types
 from pydnsk8s.wire.scan import Scan, records, scan
 
 _TTL = struct.Struct(">I")
+_QUESTION = b"\xc0\x0c"  # a pointer to the question's name, which starts behind the header
 _HOP_BY_HOP = frozenset((codes.OPTION_COOKIE, codes.OPTION_KEEPALIVE, codes.OPTION_PADDING, codes.OPTION_NSID))
 _SECTIONS = frozenset(("answer", "authority", "additional"))
 
@@ -57,6 +58,38 @@ class Forwarded(Reply):
     def additional(self) -> tuple[Record, ...]:  # type: ignore[override]
         return self.sections[2]
 
+    @property
+    def types(self) -> Types:
+        types, (answers, authorities, _) = self.found.types, self.found.counts
+        return types[:answers], types[answers : answers + authorities], types[answers + authorities :]
+
+    @property
+    def ttls(self) -> list[int]:
+        # RFC 2181 section 8: a TTL with the top bit set is 0.
+        raw = [_TTL.unpack_from(self.wire, at)[0] for at in self.found.ttls]
+        return [ttl if ttl < 0x80000000 else 0 for ttl in raw]
+
+    @property
+    def denied_for(self) -> int | None:
+        types, (answers, authorities, _) = self.found.types, self.found.counts
+        for index in range(answers, answers + authorities):
+            if types[index] == codes.SOA:
+                at = self.found.ttls[index]
+                end = at + 6 + (self.wire[at + 4] << 8 | self.wire[at + 5])
+                return int.from_bytes(self.wire[end - 4 : end], "big")
+        return None
+
+    def reaches(self, name: bytes, type: int) -> bool:
+        at = self.found.question_end
+        # Most answers begin with a record of the question's own name and type.
+        if self.found.counts[0] and self.wire[at : at + 2] == _QUESTION and self.found.types[0] == type:
+            return True
+        return super().reaches(name, type)
+
+    def bare(self, **changes: Any) -> Forwarded:
+        """As ``with_``, of the bytes alone: what was decoded for somebody's look is not held on to."""
+        return self._over(self.wire, None, changes)
+
     def with_(self, **changes: Any) -> Reply:
         if not _SECTIONS.isdisjoint(changes):
             return super().with_(**changes)
@@ -85,11 +118,14 @@ class Forwarded(Reply):
 
     def aged(self, seconds: int, most: int) -> Forwarded:
         """The same reply with every TTL lowered by some seconds, and not above the most."""
-        patched = bytearray(self.wire)
+        patched: bytearray | None = None
         for at in self.found.ttls:
-            ttl = _TTL.unpack_from(patched, at)[0]
-            _TTL.pack_into(patched, at, _lowered(ttl if ttl < 0x80000000 else 0, seconds, most))
-        return self._over(bytes(patched), None, {})
+            ttl = _TTL.unpack_from(self.wire, at)[0]
+            lowered = _lowered(ttl if ttl < 0x80000000 else 0, seconds, most)
+            if lowered != ttl:
+                patched = patched or bytearray(self.wire)
+                _TTL.pack_into(patched, at, lowered)
+        return self._over(bytes(patched), None, {}) if patched is not None else self
 
 
 def forwarded(wire: bytes, *, plugin: str = "forward") -> Forwarded:

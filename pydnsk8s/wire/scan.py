@@ -25,6 +25,8 @@ class Scan(NamedTuple):
     """Records in answer, authority and additional, the OPT among them."""
     ttls: tuple[int, ...]
     """Where the TTLs stand, the OPT's left out."""
+    types: tuple[int, ...]
+    """The types of these records."""
     opt_at: int
     """Where the OPT record starts; 0 if there is none."""
     opt_last: bool
@@ -48,7 +50,7 @@ def _scan(wire: bytes) -> Scan:
     at = question_end = skip_name(wire, 12) + 4
     opt_at, rcode = 0, flags & 15
     options: tuple[tuple[int, bytes], ...] = ()
-    ttls = []
+    ttls, types = [], []
     total, size = answers + authorities + additionals, len(wire)
     for index in range(total):
         start = at
@@ -62,6 +64,7 @@ def _scan(wire: bytes) -> Scan:
             options = read_options(wire[at + 10 : at + 10 + length]) if length else ()
         else:
             ttls.append(at + 4)
+            types.append(type)
         at += 10 + length
         if at > size:
             raise FormError("a record runs over the end")
@@ -69,7 +72,7 @@ def _scan(wire: bytes) -> Scan:
         raise FormError("octets behind the message")
     opt_last = bool(opt_at) and (not ttls or ttls[-1] < opt_at)
     counts = answers, authorities, additionals
-    return Scan(flags, question_end, counts, tuple(ttls), opt_at, opt_last, rcode, options)
+    return Scan(flags, question_end, counts, tuple(ttls), tuple(types), opt_at, opt_last, rcode, options)
 
 
 def records(wire: bytes, found: Scan) -> tuple[tuple[Record, ...], tuple[Record, ...], tuple[Record, ...]]:
