@@ -94,8 +94,8 @@ class Answers:
         held = self._index.names.at(name[first:end])
         if held is None:
             absent = self._index.stamp(("service", word(name, middle), word(name, first)))
-            return Keep(stamps=frozenset((namespace, absent)))
-        keep = Keep(stamps=frozenset((namespace, held)))
+            return Keep(stamps=frozenset((namespace.stamp, absent)))
+        keep = Keep(stamps=frozenset((namespace.stamp, held.stamp)))
         if not first and query.type in records.OCTETS and (addresses := self._addresses(held, zone)):
             # Most questions by far need no more than this.
             answer = records.of_addresses(query, addresses, self._options.ttl)
@@ -157,7 +157,7 @@ class Answers:
         namespace = self._namespace(query.name[middle:end])
         if namespace is None:
             return self._index.keep(("namespace", word(query.name, middle)))
-        keep = Keep(stamps=frozenset((namespace,)))
+        keep = Keep(stamps=frozenset((namespace.stamp,)))
         if self._options.pods == "verified":
             keep &= self._index.keep(("ip", address))
             within = word(query.name, middle)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from pydnsk8s import codes, names
 from pydnsk8s.kube.index import Index
-from pydnsk8s.kube.named import path
 from pydnsk8s.kube.objects import Service, ServiceImport
 from pydnsk8s.message import Query, Record
 from pydnsk8s.plugin import ServerBlock
@@ -32,8 +31,7 @@ def zone_records(index: Index, options: Options, zone: bytes, block: ServerBlock
 
 def _of_service(index: Index, options: Options, zone: bytes, service: Service | ServiceImport) -> Iterator[Record]:
     asked, multicluster = Asked(Part.SERVICE, service.namespace, service.name), zone in options.multicluster
-    held = index.names.at(path(service.name, service.namespace))
-    found = find(held, options, asked, multicluster=multicluster) if held is not None else None
+    found = find(index.named(service.namespace, service.name), options, asked, multicluster=multicluster)
     name = records.below(zone, service.name, service.namespace, "svc")
     if found is None or name is None:
         return

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from pydnsk8s.keep import Keep, Stamp, Stamps
 from pydnsk8s.kube import measures
-from pydnsk8s.kube.named import Names, path
+from pydnsk8s.kube.named import Named, Names, path
 from pydnsk8s.kube.objects import (
     KINDS,
     Endpoint,
@@ -85,6 +85,10 @@ class Index:
         """Whether the namespace exists; under ``("namespace", name)``."""
         return ("namespace", name) in self._under
 
+    def named(self, namespace: str, name: str) -> Named:
+        """Everything of a service's name; under ``("service", namespace, name)``."""
+        return Named(self._named(namespace, name))
+
     def service(self, namespace: str, name: str) -> Service | None:
         """The service of this name; under ``("service", namespace, name)``."""
         for obj in self._under.get(("service", namespace, name), ()):
@@ -147,7 +151,7 @@ class Index:
         held = {kind: dict(objects) for kind, objects in self._held.items()}
         own = held, self._under.copy(), self._below.copy(), Stamps()
         twin._held, twin._under, twin._below, twin._stamps = own  # noqa: SLF001 - it is of this class
-        twin.names = self.names.copy()
+        twin.names = Names()  # who reads at leisure asks for what is named one by one
         self._copied = True
         return twin
 

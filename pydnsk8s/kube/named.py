@@ -15,13 +15,28 @@ if TYPE_CHECKING:
 _by_name = attrgetter("name")
 
 
-class Named(Stamp):
-    """What has one name now; it is the stamp of that, too."""
+class Named:
+    """What has one name, as long as anything has."""
 
-    __slots__ = ("by_label", "objects", "service")
+    __slots__ = ("_stamp", "by_label", "objects", "service")
 
     def __init__(self, objects: tuple[Object, ...]) -> None:
-        self.alive = True
+        self._stamp: Stamp | None = None
+        self.hold(objects)
+
+    @property
+    def stamp(self) -> Stamp:
+        """The stamp of what it has now."""
+        # Made when it is asked for: most changes are of what nobody asks for, and leave no litter in memory.
+        if self._stamp is None:
+            self._stamp = Stamp()
+        return self._stamp
+
+    def hold(self, objects: tuple[Object, ...]) -> None:
+        """Have these from now on."""
+        if self._stamp is not None:
+            self._stamp.retire()
+            self._stamp = None
         self.objects = objects
         self.service = next((obj for obj in objects if isinstance(obj, Service)), None)
         """The service of this cluster among them."""
@@ -58,10 +73,10 @@ class Names(Shelves[bytes, Named]):
 
     def put(self, path: bytes, objects: tuple[Object, ...]) -> None:
         """Let these be what has the path from now on; none, and nothing has it."""
-        old = self.at(path)
-        if old is not None:
-            old.retire()
-        if objects:
+        named = self.at(path)
+        if named is not None:
+            named.hold(objects)
+            if not objects:
+                del self[path]
+        elif objects:
             self[path] = Named(objects)
-        elif old is not None:
-            del self[path]
