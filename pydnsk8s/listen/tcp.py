@@ -19,6 +19,7 @@ from pydnsk8s.plugin import Timeouts
 
 _MOST_CONNECTIONS = 4096
 _MOST_PENDING = 128  # queries of one connection in work; reading pauses at more
+_MOST_A_TURN = 64  # of its queries answered before others have their turn: replies in hand are bounded, too
 _SWEEP = 0.5  # seconds between looks at who has been silent for too long
 _BACKLOG = 1024
 
@@ -92,7 +93,7 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self._answered = 0
-        self._taking = False
+        self._taking = self._more = False
         self._since = clock.now()  # of the last complete query, or of the start of an incomplete one
         self._blocked_since: float | None = None
         self._room = asyncio.Event()  # for the next message of a reply in several
@@ -156,18 +157,34 @@ class Connection(asyncio.Protocol):
             return  # a question answered at once has made room: the loop that began it goes on by itself
         self._taking = True
         try:
-            self._take_complete()
+            more = self._take_some()
         finally:
             self._taking = False
-        self._pause() if self.pending >= _MOST_PENDING or self._blocked_since is not None else self._resume()
+        if more and not self._more:
+            self.listener._loop.call_soon(self._go_on)  # noqa: SLF001 - one pair of classes
+        self._more = more
+        stopped = more or self.pending >= _MOST_PENDING or self._blocked_since is not None
+        self._pause() if stopped else self._resume()
         self._end_if_done()
 
-    def _take_complete(self) -> None:
+    def _go_on(self) -> None:
+        self._more = False
+        if self._transport is not None:
+            self._take()
+
+    def _take_some(self) -> bool:
+        """Answer as many as may have their turn at a time; whether that was not enough."""
         buffer, gate, at = self._buffer, self.listener.gate, 0
         replies: list[bytes] = []
+        more = False
         now = clock.now()
-        while self.pending < _MOST_PENDING and self._blocked_since is None and not self._enough():
+        for turn in range(_MOST_A_TURN + 1):
+            if self.pending >= _MOST_PENDING or self._blocked_since is not None or self._enough():
+                break
             if len(buffer) < at + 2 or len(buffer) < at + 2 + (length := buffer[at] << 8 | buffer[at + 1]):
+                break
+            if turn == _MOST_A_TURN:
+                more = True
                 break
             packet = bytes(buffer[at + 2 : at + 2 + length])
             at += 2 + length
@@ -188,6 +205,7 @@ class Connection(asyncio.Protocol):
                 self.listener.spoke(self)
         if replies:
             self._write(b"".join(replies))
+        return more
 
     async def _answer(self, work: Work) -> None:
         self.pending += 1
@@ -216,7 +234,7 @@ class Connection(asyncio.Protocol):
         return self._closing and most >= 0 and self._answered >= most
 
     def _end_if_done(self) -> None:
-        if self._closing and not self.pending:
+        if self._closing and not (self.pending or self._more):
             self.end()
 
     def _write(self, data: bytes) -> None:

@@ -68,6 +68,19 @@ async def test_a_client_that_closes_its_side_still_gets_its_answers() -> None:
         assert await client.closed()
 
 
+async def test_thousands_of_questions_at_once_leave_others_their_turn() -> None:
+    async with testing.listening(PLAIN) as server, connected(server) as greedy, connected(server) as modest:
+        greedy.send(b"".join(framed(question(id=id)) for id in range(5000)))
+        greedy.writer.write_eof()
+        await until(lambda: any(connection._answered for connection in listener(server).connections))
+        modest.send(framed(question(id=7)))
+        await modest.answers(1)
+        answered = max(connection._answered for connection in listener(server).connections)
+        assert answered < 5000
+        assert (await greedy.answers(5000)).keys() == set(range(5000))
+        assert await greedy.closed()
+
+
 @pytest.mark.usefixtures("impatient")
 async def test_an_idle_connection_is_closed() -> None:
     async with testing.listening(PLAIN) as server, connected(server) as client:
