@@ -67,23 +67,9 @@ class Query:
     """One question and its circumstances; plugins derive others with :meth:`with_`, they never change one."""
 
     __slots__ = (
-        "ask",
-        "client",
-        "depth",
-        "edns",
-        "flags",
-        "id",
-        "klass",
-        "labels",
-        "name",
-        "packet",
-        "plain",
-        "question",
-        "serial",
-        "size",
-        "type",
-        "zone",
-    )
+        "ask", "client", "depth", "edns", "flags", "id", "klass", "labels", "name", "packet", "plain",
+        "question", "serial", "size", "type", "zone",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -192,21 +178,9 @@ class Reply:
     """An answer as a value: plugins make new ones with :meth:`with_`, they never change one."""
 
     __slots__ = (
-        "additional",
-        "answer",
-        "authenticated",
-        "authoritative",
-        "authority",
-        "error",
-        "keep",
-        "more",
-        "options",
-        "plugin",
-        "rcode",
-        "recursive",
-        "tallies",
-        "truncated",
-    )
+        "additional", "answer", "authenticated", "authoritative", "authority", "error", "keep", "more",
+        "options", "plugin", "rcode", "recursive", "tallies", "truncated",
+    )  # fmt: skip
 
     def __init__(
         self,

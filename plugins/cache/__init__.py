@@ -7,13 +7,15 @@ import math
 from functools import partial
 from typing import Self
 
-from pydnsk8s import clock, codes, log, metrics, names
+from pydnsk8s import clock, codes, log, names
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import Keep
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, Turn
 from pydnsk8s.wire import FormError, Forwarded, aged
 
+from . import numbers
+from .flight import Flight
 from .policy import Policy, read
 from .scopes import Scopes, key_of, question_of
 from .shelf import Entry, Shelf
@@ -28,44 +30,7 @@ _STALE = b"\0\3"  # RFC 8914 section 4.4
 _STALE_DENIAL = b"\0\x13"  # RFC 8914 section 4.20
 _TRUTHS = (codes.NOERROR, codes.NXDOMAIN)  # RFC 8767 section 4: these refresh what is kept, no others do
 
-_LABELS = ("server", "zones", "view")
-_REQUESTS = metrics.counter("coredns_cache_requests_total", "The count of cache requests.", *_LABELS)
-_MISSES = metrics.counter(
-    "coredns_cache_misses_total",
-    "The count of cache misses. Deprecated, derive misses from cache hits/requests counters.",
-    *_LABELS,
-)
-_PREFETCHES = metrics.counter(
-    "coredns_cache_prefetch_total", "The number of times the cache has prefetched a cached item.", *_LABELS
-)
-_DROPS = metrics.counter(
-    "coredns_cache_drops_total", "The number responses that are not cached, because the reply is malformed.", *_LABELS
-)
-_SERVED_STALE = metrics.counter(
-    "coredns_cache_served_stale_total", "The number of requests served from stale cache entries.", *_LABELS
-)
 _LOG = log.plugin("cache")
-
-
-class Flight:
-    """One question on its way, and the queries that wait for its answer."""
-
-    __slots__ = ("_waiting",)
-
-    def __init__(self) -> None:
-        self._waiting: list[asyncio.Future[Reply | None]] = []
-
-    async def join(self) -> Reply | None:
-        """The answer when it arrives; None if whoever went for it did not come back."""
-        future: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
-        return await future
-
-    def land(self, reply: Reply | None) -> None:
-        """Let go all who wait."""
-        for future in self._waiting:
-            if not future.done():
-                future.set_result(reply)
 
 
 class Cache(Plugin):
@@ -78,11 +43,11 @@ class Cache(Plugin):
         self.policy = policy
         zones = ",".join(names.text(zone) for zone in policy.zones or block.zones)
         labels = block.label, zones, block.view
-        self._requests = _REQUESTS.labels(*labels)
-        self._misses = _MISSES.labels(*labels)
-        self._prefetches = _PREFETCHES.labels(*labels)
-        self._drops = _DROPS.labels(*labels)
-        self._served_stale = _SERVED_STALE.labels(*labels)
+        self._requests = numbers.REQUESTS.labels(*labels)
+        self._misses = numbers.MISSES.labels(*labels)
+        self._prefetches = numbers.PREFETCHES.labels(*labels)
+        self._drops = numbers.DROPS.labels(*labels)
+        self._served_stale = numbers.SERVED_STALE.labels(*labels)
         self.success = Shelf("success", policy.success.capacity, labels, self._requests)
         self.denial = Shelf("denial", policy.denial.capacity, labels, self._requests)
         self._flights: dict[bytes, Flight | None] = {}
