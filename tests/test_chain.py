@@ -20,6 +20,12 @@ BLOCKS = {
     "any": "any\nwhoami",
     "chaos": "chaos\nwhoami",
     "hosts": "hosts {\n 192.0.2.1 web.default.svc.cluster.local\n fallthrough\n}\nwhoami",
+    "ipname": "ipname cluster.local {\n fallthrough\n}\nwhoami",
+    "k8s_external": f"""kubernetes cluster.local {{
+        manifests {CLUSTER}
+    }}
+    k8s_external localhost 10.in-addr.arpa
+    whoami""",
     "kubernetes": f"""kubernetes cluster.local 10.in-addr.arpa {{
         manifests {CLUSTER}
         fallthrough 10.in-addr.arpa

@@ -8,15 +8,17 @@ from pydnsk8s import codes, names
 from pydnsk8s.corefile import Directive
 from pydnsk8s.etcd.access import EtcdError
 from pydnsk8s.etcd.tree import Tree
+from pydnsk8s.keep import Keep
 from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock, StartError
+from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, StartError, Turn
 from pydnsk8s.plugins.etcd import records, strict, subtree
 from pydnsk8s.plugins.etcd.options import Options, read
-from pydnsk8s.plugins.etcd.reading import Reading
+from pydnsk8s.plugins.etcd.reading import OutsideError, Reading
 
 if TYPE_CHECKING:
     from pydnsk8s.etcd.mirror import Mirror
 
+_TRANSFERS = (codes.AXFR, codes.IXFR)
 _START = 5.0  # seconds that the first list may hold up the start
 
 
@@ -65,24 +67,44 @@ class Etcd(Plugin):
     def ready(self) -> bool:
         return self.tree.synced
 
-    async def answer(self, query: Query, rest: Rest) -> Reply:
+    def at_once(self, query: Query) -> Turn:
         zone = names.closest(query.name, self.options.zones)
         if zone is None:
-            return await rest(query)
-        if query.type in (codes.AXFR, codes.IXFR):
+            return HAND_ON
+        if query.type in _TRANSFERS:
             # Whoever may have the whole zone is for `transfer` to say.
             return Reply(codes.REFUSED, authoritative=False, plugin=self.name)
         if not self.tree.synced:
             # Neither a false NXDOMAIN nor a name of ours sent to somebody else's server.
             soa = records.soa(zone, self.tree.changed_at)
             return Reply(codes.SERVFAIL, authority=(soa,), plugin=self.name, error="etcd is not known yet")
-        reading = Reading(self.tree, self.options, query, zone)
+        telling = self._tell(Reading(self.tree, self.options, query, zone, waits=False))
+        try:
+            telling.send(None)
+        except StopIteration as told:
+            found: Reply | Keep = told.value
+            return found
+        except OutsideError:
+            return WAIT
+        raise AssertionError("nothing but a look-up outside waits")
+
+    async def answer(self, query: Query, rest: Rest) -> Reply:
+        turn = self.at_once(query)
+        if turn is WAIT:
+            zone = names.closest(query.name, self.options.zones)
+            assert zone is not None
+            turn = await self._tell(Reading(self.tree, self.options, query, zone))
+        return turn if isinstance(turn, Reply) else (await rest(query)).under(turn)
+
+    async def _tell(self, reading: Reading) -> Reply | Keep:
+        """The reply; for the rest of the chain to answer, how long that is so."""
+        query, zone = reading.query, reading.zone
         if query.type == codes.SOA and query.name == zone:
             soa = records.soa(zone, reading.serial())
             return Reply(answer=(soa,), keep=reading.keep, plugin=self.name)
         found = await (strict if self.options.strict else subtree).answer(reading)
         if found is None and self.options.fall.through(query.name):
-            return (await rest(query)).under(reading.keep)
+            return reading.keep
         if found is None or not found.records:
             return self._deny(reading, codes.NXDOMAIN if found is None and query.name != zone else codes.NOERROR)
         return Reply(

@@ -43,10 +43,14 @@ class Answer(NamedTuple):
     rcode: int = 0
 
 
-class Reading:
-    """Reads for one query, and notes what the answer depends on."""
+class OutsideError(Exception):
+    """The answer depends on a name outside, and that has to be waited for."""
 
-    def __init__(self, tree: Tree, options: Options, query: Query, zone: bytes) -> None:
+
+class Reading:
+    """Reads for one query, and notes what the answer depends on; unless it ``waits``, OutsideError ends it there."""
+
+    def __init__(self, tree: Tree, options: Options, query: Query, zone: bytes, *, waits: bool = True) -> None:
         self.query = query
         self.zone = zone
         self.truncated = False
@@ -59,6 +63,7 @@ class Reading:
         self._lookups = max(1, _LOOKUPS // _FEWER**query.depth)
         self._room = MOST
         self._met = ALWAYS
+        self._waits = waits
 
     @property
     def keep(self) -> Keep:
@@ -125,6 +130,8 @@ class Reading:
         """What this server as a whole says about another name; None if that would be too many."""
         if not self._lookups:
             return None
+        if not self._waits:
+            raise OutsideError
         self._lookups -= 1
         reply = await self.query.lookup(name, type)
         self._met &= reply.keep

@@ -9,7 +9,7 @@ from pydnsk8s import codes, metrics, names, rdata
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import ALWAYS, Keep
 from pydnsk8s.message import Query, Record, Reply, Tally
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock
+from pydnsk8s.plugin import HAND_ON, Plugin, ServerBlock, Turn
 
 from .checks import address_text
 from .health import State
@@ -92,10 +92,10 @@ class Gslb(Plugin):
     def ready(self) -> bool:
         return all(service.ready() for service in self.services.values())
 
-    async def answer(self, query: Query, rest: Rest) -> Reply:
+    def at_once(self, query: Query) -> Turn:
         zone = next((suffix for suffix in names.suffixes(query.name) if suffix in self._zones), None)
         if zone is None or query.klass != codes.IN:
-            return await rest(query)
+            return HAND_ON
         found, keep = self._addresses(query)
         if query.name == zone:
             found += [record for record in self._apex(zone) if query.type in (record.type, codes.ANY)]

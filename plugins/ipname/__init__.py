@@ -10,7 +10,7 @@ from pydnsk8s.corefile import Directive, Option
 from pydnsk8s.keep import ALWAYS
 from pydnsk8s.listen import interfaces
 from pydnsk8s.message import Query, Record, Reply
-from pydnsk8s.plugin import NOWHERE, Fall, Plugin, Rest, ServerBlock
+from pydnsk8s.plugin import HAND_ON, NOWHERE, Fall, Plugin, ServerBlock, Turn
 
 from .address import Addresses, label, nip, sslip
 
@@ -87,13 +87,13 @@ class IpName(Plugin):
     async def start(self) -> None:
         self._own = interfaces.reachable(self._block.hosts)
 
-    async def answer(self, query: Query, rest: Rest) -> Reply:
+    def at_once(self, query: Query) -> Turn:
         zone = names.closest(query.name, self.zones)
         if zone is None or query.klass != codes.IN:
-            return await rest(query)
+            return HAND_ON
         found = self._records(query.name, zone)
         if query.name != zone and not found and self.fall.through(query.name):
-            return await rest(query)
+            return HAND_ON
         referral = self._referral(query, zone) if self.acme else None
         return referral or self._tell(query, zone, found)
 

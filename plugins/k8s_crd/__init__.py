@@ -19,7 +19,7 @@ from pydnsk8s.kube.record_index import Key, RecordIndex
 from pydnsk8s.kube.selector import Selector
 from pydnsk8s.kube.source import Source, SourceError
 from pydnsk8s.message import Query, Record, Reply
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock, StartError
+from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, StartError, Turn
 from pydnsk8s.plugins.k8s_crd.choice import Balance
 from pydnsk8s.plugins.k8s_crd.options import Options, read
 
@@ -80,10 +80,21 @@ class K8sCrd(Plugin):
     def ready(self) -> bool:
         return self.index.synced
 
+    def at_once(self, query: Query) -> Turn:
+        found = self._find(query)
+        return WAIT if isinstance(found, Alias) else found
+
     async def answer(self, query: Query, rest: Rest) -> Reply:
+        found = self._find(query)
+        if isinstance(found, Alias):
+            return await query.follow(Reply(answer=(found.record,), keep=found.keep, plugin=self.name))
+        return found if isinstance(found, Reply) else (await rest(query)).under(found)
+
+    def _find(self, query: Query) -> Reply | Alias | Keep:
+        """The reply; for the rest of the chain to answer, how long that is so."""
         zone = names.closest(query.name, self.options.zones)
         if zone is None or query.klass != codes.IN:
-            return await rest(query)
+            return HAND_ON
         if query.type in (codes.AXFR, codes.IXFR):
             return Reply(codes.REFUSED, authoritative=False, plugin=self.name)
         if not self.index.synced:
@@ -91,12 +102,8 @@ class K8sCrd(Plugin):
             error = "the cluster's DNSEndpoints are not known yet"
             return Reply(codes.SERVFAIL, authority=(self._soa(zone),), plugin=self.name, error=error)
         outcome = self._look_up(query, zone)
-        if isinstance(outcome, Reply):
+        if not isinstance(outcome, Keep) or self.options.fall.through(query.name):
             return outcome
-        if isinstance(outcome, Alias):
-            return await query.follow(Reply(answer=(outcome.record,), keep=outcome.keep, plugin=self.name))
-        if self.options.fall.through(query.name):
-            return (await rest(query)).under(outcome)
         return Reply(codes.NXDOMAIN, authority=(self._soa(zone),), keep=outcome, plugin=self.name)
 
     def _look_up(self, query: Query, zone: bytes) -> Reply | Alias | Keep:

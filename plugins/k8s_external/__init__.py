@@ -14,7 +14,7 @@ from pydnsk8s.kube.index import SYNCED, ZONE, Index, Key
 from pydnsk8s.kube.objects import Service
 from pydnsk8s.listen import interfaces
 from pydnsk8s.message import Query, Record, Reply
-from pydnsk8s.plugin import NOWHERE, Fall, Plugin, Rest, ServerBlock, StartError
+from pydnsk8s.plugin import HAND_ON, NOWHERE, WAIT, Fall, Plugin, Rest, ServerBlock, StartError, Turn
 from pydnsk8s.plugins.k8s_external.outside import Face, at_host, below, face, face_records
 from pydnsk8s.plugins.kubernetes import Kubernetes, records
 from pydnsk8s.plugins.kubernetes.finding import endpoint_name, exposed
@@ -93,10 +93,21 @@ class K8sExternal(Plugin):
             if whole is not None and name is not None and service.namespace != self.apex:
                 yield from face_records(name, whole, self._options)
 
+    def at_once(self, query: Query) -> Turn:
+        found = self._find(query)
+        return WAIT if isinstance(found, Reply) and _is_alias(found, query) else found
+
     async def answer(self, query: Query, rest: Rest) -> Reply:
+        found = self._find(query)
+        if isinstance(found, Keep):
+            return (await rest(query)).under(found)
+        return await query.follow(found) if _is_alias(found, query) else found
+
+    def _find(self, query: Query) -> Reply | Keep:
+        """The reply; for the rest of the chain to answer, how long that is so."""
         zone = names.closest(query.name, self.zones)
         if zone is None or query.klass != codes.IN:
-            return await rest(query)
+            return HAND_ON
         if query.type in (codes.AXFR, codes.IXFR):
             # Whoever may have the whole zone is for `transfer` to say.
             return Reply(codes.REFUSED, authoritative=False, plugin=self.name)
@@ -105,14 +116,10 @@ class K8sExternal(Plugin):
             error = "the cluster is not known yet"
             return Reply(codes.SERVFAIL, authority=(self._soa(zone, self._index),), plugin=self.name, error=error)
         outcome = self._look_up_address(query, zone) if is_reverse(zone) else self._look_up(query, zone)
-        if isinstance(outcome, Keep):
-            if self.fall.through(query.name):
-                return (await rest(query)).under(outcome)
-            soa = self._soa(zone, self._index)
-            return Reply(codes.NXDOMAIN, authority=(soa,), keep=outcome, plugin=self.name)
-        if outcome.answer and outcome.answer[0].type == codes.CNAME != query.type:
-            return await query.follow(outcome)
-        return outcome
+        if isinstance(outcome, Reply) or self.fall.through(query.name):
+            return outcome
+        soa = self._soa(zone, self._index)
+        return Reply(codes.NXDOMAIN, authority=(soa,), keep=outcome, plugin=self.name)
 
     def _look_up(self, query: Query, zone: bytes) -> Reply | Keep:
         """The reply for a name that exists; for one that does not, how long that is known."""
@@ -249,3 +256,7 @@ def _below_apex(zone: bytes, apex: str, label: bytes) -> bytes:
 def _soa(zone: bytes, home: bytes, apex: str, ttl: int, serial: int) -> Record:
     server, mailbox = (_below_apex(home, apex, label) for label in (b"ns1", b"hostmaster"))
     return Record(zone, codes.SOA, ttl, rdata.soa(server, mailbox, serial, timers=(*_TIMERS, ttl)))
+
+
+def _is_alias(reply: Reply, query: Query) -> bool:
+    return bool(reply.answer) and reply.answer[0].type == codes.CNAME != query.type

@@ -22,6 +22,9 @@ from pydnsk8s.keep import Stamp
 MOST = 4096
 """Values that one reading gives: no message holds as many records (16 octets each in 65,535)."""
 
+SOUGHT = 10_000
+"""Names that one such question is worth: about a millisecond, and anybody may ask."""
+
 _ANY = frozenset((b"*", b"any"))
 _LONGEST_FAULT = 200  # characters
 _log = log.plugin("etcd")
@@ -82,14 +85,18 @@ class Tree:
         return found[:MOST]
 
     def matching(self, path: bytes, read: set[Stamp]) -> list[Value]:
-        """As :meth:`below`, for a path whose segments ``*`` and ``any`` stand for any one segment."""
+        """As :meth:`below`, for a path whose segments ``*`` and ``any`` stand for any one segment.
+
+        Of what is below the segments before the first of these, SOUGHT names are looked at.
+        """
         segments = path.split(b"/")
         fixed = next(at for at, segment in enumerate(segments) if segment in _ANY)
         start = b"/".join(segments[:fixed])
         read.add(self._stamp("below", start))
         pattern = b"/".join(b"[^/]+" if segment in _ANY else re.escape(segment) for segment in segments)
         fits = re.compile(pattern + b"(?![^/])").match
-        places = filter(fits, self._order[slice(*self._span(start))])
+        first, last = self._span(start)
+        places = filter(fits, self._order[first : min(last, first + SOUGHT)])
         return [*islice((value for place in places for value in self._at[place]), MOST)]
 
     def encloser(self, path: bytes, zone: bytes, read: set[Stamp]) -> bytes:

@@ -127,6 +127,13 @@ def test_one_reading_gives_no_more_than_a_message_holds(monkeypatch: pytest.Monk
     assert len(tree.matching(b"org/example/*", set())) == 5
 
 
+def test_a_wildcard_in_a_question_is_worth_so_many_names_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trees, "SOUGHT", 6)
+    tree = filled({b"org/example/h%d/x" % at: b"{}" for at in range(9)}, owned=False)
+    assert len(tree.matching(b"org/example/any/x", set())) == 6
+    assert len(tree.matching(b"org/example/h8/any", set())) == 1
+
+
 async def test_a_lease_gets_shorter_and_is_asked_about_again() -> None:
     async with testing.stopped_clock() as clock:
         leases = Leases()
