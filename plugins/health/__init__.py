@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Self
 
-from pydnsk8s import log, metrics
+from pydnsk8s import background, log, metrics
 from pydnsk8s.listen import http
 from pydnsk8s.plugin import Plugin, ServerBlock
 
@@ -58,7 +58,8 @@ class Health(Plugin):
 
     async def start(self) -> None:
         self.page = await http.serve(self.address, "/health", lambda: http.Response(200, b"OK"))
-        self._checking = asyncio.create_task(self._check(self.page.address))
+        address = self.page.address
+        self._checking = background.start(lambda: self._check(address), _log, "asking for our own page")
 
     async def stop(self) -> None:
         if self._checking is not None:

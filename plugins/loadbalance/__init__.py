@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
-from pydnsk8s import codes, log
+from pydnsk8s import background, codes, log
 from pydnsk8s.corefile import CorefileError, Directive, Option, did_you_mean
 from pydnsk8s.keep import NEVER, TURNS, Keep
 from pydnsk8s.message import Query, Record, Reply
@@ -88,7 +88,8 @@ class Loadbalance(Plugin):
             _LOG.warning("cannot read %s, trying again every %g s: %s", self.file, self.reload, error.strerror)
             self._complained = str(error)
         if self.reload:
-            self._watching = asyncio.create_task(self._watch(self.file))
+            file = self.file
+            self._watching = background.start(lambda: self._watch(file), _LOG, f"looking at {file}")
 
     async def stop(self) -> None:
         if self._watching is not None:

@@ -7,7 +7,7 @@ import contextlib
 import random
 from typing import Self
 
-from pydnsk8s import log, metrics
+from pydnsk8s import background, log, metrics
 from pydnsk8s.corefile import Directive
 from pydnsk8s.plugin import Plugin, ServerBlock
 
@@ -47,7 +47,7 @@ class Reload(Plugin):
 
     async def start(self) -> None:
         if self._block.process is not None:
-            self._watching = asyncio.create_task(self._watch())
+            self._watching = background.start(self._watch, _log, "looking at the Corefile")
             digest = self._block.process.digest
             _INFO.clear()
             _INFO.labels("sha512", digest).set(1)
