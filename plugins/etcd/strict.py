@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from pydnsk8s import codes, names
 from pydnsk8s.etcd.values import Value
@@ -41,7 +42,8 @@ def _alias(reading: Reading, values: Iterable[Value]) -> Value | None:
     In a reverse zone a host is what the address points to, and with a port or for mail it is what SRV and MX point to;
     where there is an address there can be no alias beside it (RFC 1034 section 3.6.2).
     """
-    if _is_reverse(reading.zone) or any(value.kind in (codes.A, codes.AAAA) for value in values):
+    kinds = [value.kind for value in values]
+    if codes.CNAME not in kinds or codes.A in kinds or codes.AAAA in kinds or _is_reverse(reading.zone):
         return None
     return next((value for value in values if value.kind == codes.CNAME and not value.mail and not value.port), None)
 
@@ -73,7 +75,7 @@ async def _of_type(reading: Reading, values: Sequence[Value]) -> Answer:
             return records.pointers(reading, values)
         case _:
             made = []
-    return Answer(list(dict.fromkeys(made)))
+    return Answer(list(dict.fromkeys(made)) if len(made) > 1 else made)
 
 
 def _resolver(reading: Reading) -> records.Resolve:
@@ -84,5 +86,6 @@ def _resolver(reading: Reading) -> records.Resolve:
     return resolve
 
 
+@lru_cache(256)
 def _is_reverse(zone: bytes) -> bool:
     return names.is_under(zone, names.IN_ADDR) or names.is_under(zone, names.IP6)

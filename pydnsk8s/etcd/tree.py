@@ -11,13 +11,12 @@ import time
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from itertools import islice
-from weakref import WeakValueDictionary
 
 from pydnsk8s import log
 from pydnsk8s.etcd import values
 from pydnsk8s.etcd.leases import Leases
 from pydnsk8s.etcd.values import Value
-from pydnsk8s.keep import Stamp
+from pydnsk8s.keep import Stamp, Stamps
 
 MOST = 4096
 """Values that one reading gives: no message holds as many records (16 octets each in 65,535)."""
@@ -60,7 +59,8 @@ class Tree:
         self._at: dict[bytes, tuple[Value, ...]] = {}
         self._order: list[bytes] = []
         """The paths of ``_at``, sorted; what is below a path is a slice of it."""
-        self._stamps: WeakValueDictionary[tuple[str, bytes], Stamp] = WeakValueDictionary()
+        self._stamps = Stamps()
+        """By what was looked for, ``at``, ``below``, ``exists`` or ``any``, and the path."""
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -213,16 +213,11 @@ class Tree:
         return first, bisect_left(self._order, path + b"0", first)
 
     def _stamp(self, kind: str, path: bytes) -> Stamp:
-        stamp = self._stamps.get((kind, path))
-        if stamp is None:
-            # Only the replies kept under it hold the stamp, so asking for absent names fills no memory for long.
-            stamp = self._stamps[kind, path] = Stamp()
-        return stamp
+        return self._stamps.of((kind, path))
 
     def _retire(self, kind: str, path: bytes) -> None:
-        stamp = self._stamps.pop((kind, path), None) if self._stamps else None
-        if stamp is not None:
-            stamp.retire()
+        if self._stamps:
+            self._stamps.retire((kind, path))
 
     def _retire_existence(self, place: bytes) -> None:
         """Retire the stamps of the names that do not exist without what is at a place."""
