@@ -32,7 +32,7 @@ def grouped(values: Sequence[Value]) -> Sequence[Value]:
 
     All of them if the shortest key is in no group, or if others as short are in another one.
     """
-    if len(values) < 2 or not any([value.group for value in values]):
+    if len(values) < 2 or not any(value.group for value in values):
         return values
     depth = min(value.path.count(b"/") for value in values)
     shortest = [value.group for value in values if value.path.count(b"/") == depth]
