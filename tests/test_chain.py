@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pydnsk8s import codes, names, testing
-from pydnsk8s.chain import link
+from pydnsk8s import codes, corefile, names, testing
+from pydnsk8s.chain import ORDER, known, link
+from pydnsk8s.corefile import CorefileError
 from pydnsk8s.keep import ALWAYS, NEVER, Keep, Stamp
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, Turn, fail
@@ -122,6 +123,12 @@ async def test_who_wants_to_do_the_waiting_does_it_once() -> None:
         assert reply.error.endswith("bheld a")
     reply = await link([Marks("a"), Holds(HAND_ON), Marks("b"), Knows(FOUND)]).answer(QUERY)
     assert reply.error == "found bamended a"
+
+
+def test_what_only_coredns_has_is_told_from_what_nobody_has() -> None:
+    for directive in set(ORDER) - known():
+        with pytest.raises(CorefileError, match=f"CoreDNS's directive '{directive}' does not exist here"):
+            corefile.parse(f". {{\n{directive}\n}}", known=known())
 
 
 async def test_nobody_knowing_is_left_to_the_end_of_the_chain() -> None:

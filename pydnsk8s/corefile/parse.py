@@ -57,6 +57,26 @@ def parse(
     return Corefile(blocks, tuple(lines.files), tuple(report.warnings))
 
 
+_COREDNS_ONLY = frozenset((
+    "auto", "autopath", "azure", "clouddns", "dns64", "dnssec", "dnstap", "file", "grpc", "grpc_server",
+    "https", "https3", "multisocket", "nomad", "on", "pprof", "proxyproto", "quic", "rewrite", "route53",
+    "secondary", "sign", "template", "tls", "trace", "tsig",
+))  # fmt: skip
+"""The directives of CoreDNS that no plugin here understands yet."""
+
+
+def _unknown(name: Token, known: Collection[str]) -> Problem:
+    if name.text == "multisocket":
+        hint = "one process uses one core: run more replicas instead"
+        return name.problem("CoreDNS's directive 'multisocket' does not exist here", hint)
+    if name.text in _COREDNS_ONLY:
+        return name.problem(f"CoreDNS's directive '{name.text}' does not exist here yet")
+    hint = did_you_mean(name.text, known)
+    if not hint and ("." in name.text or ":" in name.text):
+        hint = "if a new server block begins here, the '}' of the one above is missing"
+    return name.problem(f"unknown directive '{name.text}'", hint)
+
+
 class _Parser:
     def __init__(self, lines: imports.Lines, known: Collection[str] | None, report: Report) -> None:
         self._lines = lines
@@ -159,10 +179,7 @@ class _Parser:
             self._report.add(last.problem(f"'{last.text}' begins no block", "put a space before '{'"))
             return Directive(line, self._options(last, name), has_block=True)
         if self._known is not None and name.text not in self._known:
-            hint = did_you_mean(name.text, self._known)
-            if not hint and ("." in name.text or ":" in name.text):
-                hint = "if a new server block begins here, the '}' of the one above is missing"
-            self._report.add(name.problem(f"unknown directive '{name.text}'", hint))
+            self._report.add(_unknown(name, self._known))
         if not last.is_plain("{"):
             return Directive(line)
         return Directive(line[:-1], self._options(last, name), has_block=True)

@@ -49,6 +49,23 @@ Corefile:3:2: error: unknown directive 'nosuch'
     ),
     (
         """\
+. {
+    multisocket 2
+    dnssec
+}
+""",
+        """\
+Corefile:2:5: error: CoreDNS's directive 'multisocket' does not exist here
+    multisocket 2
+    ^^^^^^^^^^^
+  one process uses one core: run more replicas instead
+Corefile:3:5: error: CoreDNS's directive 'dnssec' does not exist here yet
+    dnssec
+    ^^^^^^
+""",
+    ),
+    (
+        """\
 :53 {
     log
 }
