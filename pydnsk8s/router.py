@@ -11,7 +11,7 @@ from pydnsk8s import codes, metrics, names
 from pydnsk8s.abilities import Labeller
 from pydnsk8s.keep import ALWAYS, NEVER, Keep
 from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import Later, ServerBlock
+from pydnsk8s.plugin import Later, Rest, ServerBlock
 from pydnsk8s.wire import FormError
 
 _log = logging.getLogger("pydnsk8s.server")
@@ -134,8 +134,12 @@ class Router:
             reply = site.block.chain.ask(query)
         except Exception as error:  # noqa: BLE001 - a plugin must not take the others down
             return _failed(query, error, site.block)
+        if not isinstance(reply, Reply):
+            return reply
+        if reply.more is not None:
+            return Later(_given(reply))  # what comes in several messages takes its time
         # Another client, or another time, may belong to another block.
-        return reply.under(keep) if keep is not ALWAYS and isinstance(reply, Reply) else reply
+        return reply if keep is ALWAYS else reply.under(keep)
 
     async def answer(self, query: Query, way: Way, later: Later) -> Reply:
         """The reply that has to be waited for; never raises."""
@@ -174,6 +178,13 @@ def _enters(query: Query, site: Site) -> tuple[bool, Keep]:
             query.labels = before
             return False, keep
     return True, keep
+
+
+def _given(reply: Reply) -> Rest:
+    async def rest(_: Query) -> Reply:
+        return reply
+
+    return rest
 
 
 def _watched(more: Iterator[Reply], query: Query, block: ServerBlock) -> Iterator[Reply]:

@@ -84,6 +84,16 @@ async def test_all_messages_arrive_in_order() -> None:
         assert [told(await client.receive()) for _ in range(500)] == list(range(500))
 
 
+async def test_all_messages_arrive_of_what_is_told_at_once() -> None:
+    telling = Telling(50)
+    async with serving(telling) as server, connected(server) as client:
+        assert server.configuration is not None
+        reply = await telling(Query(ZONE, codes.AXFR))
+        server.configuration.blocks[0].chain = Chain(Stop(lambda _: reply, (), Later(telling)))
+        client.send(framed(SEVERAL))
+        assert [told(await client.receive()) for _ in range(50)] == list(range(50))
+
+
 async def test_other_questions_of_the_connection_are_answered_in_between() -> None:
     telling = Telling(500)
     async with serving(telling) as server, connected(server) as client:
