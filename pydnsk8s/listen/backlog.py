@@ -2,7 +2,8 @@
 
 Rules: a queue that empties within ``_PATIENCE`` is a burst, and all of it is answered. One that does not is overload:
 what waits longer than ``_FRESH`` is read and given up, so that the server's time goes to queries whose clients still
-wait. This is controlled delay for the queue of a server (Maurer, "Fail at Scale", ACM Queue 13:8, 2015).
+wait; and the buffer is made short, for what the kernel turns away costs us nothing. This is controlled delay for the
+queue of a server (Maurer, "Fail at Scale", ACM Queue 13:8, 2015).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _AT_MOST = 4096  # queries given up a wake, some milliseconds: TCP, timers and u
 _CHUNK = 16  # queries given up between two looks at the age
 _QUIET = 60.0  # seconds between two lines in the log
 _BUFFER = 4 << 20  # octets the kernel may hold for us while we are busy, some 10,000 queries
+_SHORT = 512 << 10  # octets of the same under overload, some 1,000 queries
 _SO_RCVBUFFORCE = 33  # from asm-generic/socket.h; the socket module has no names for these
 _SO_MEMINFO = 55
 _SIOCGSTAMPNS = 0x8907  # from asm-generic/sockios.h: when the packet read last came in
@@ -52,13 +54,19 @@ class Backlog:
         self._shed = dropped(server, "query")
         self._overflows = _OVERFLOWS.labels(server)
         self._overflowed = 0
+        self._buffer = _size(bound)
         self._standing_since: float | None = None
+        self._overloaded = False
         self._told: float | None = None
         self._scrap = bytearray(1)
 
     def emptied(self) -> None:
         """Take note that there was nothing more to read."""
         self._standing_since = None
+        if self._overloaded:
+            self._overloaded = False
+            # The kernel doubles what it is told.
+            _resize(self._socket, self._buffer // 2)
 
     def stands(self, now: float) -> None:
         """Take note that a wake has left something unread; give up what waits too long if that goes on."""
@@ -88,6 +96,8 @@ class Backlog:
         return time.time() - float(seconds) - float(nanoseconds) / 1e9
 
     def _cut(self, now: float) -> None:
+        if not self._overloaded and self._age() > _FRESH:
+            self._begin(now)
         receive, scrap, count = self._socket.recv_into, self._scrap, 0
         try:
             while count < _AT_MOST and self._age() > _FRESH:
@@ -96,9 +106,13 @@ class Backlog:
                     count += 1
         except BlockingIOError:
             self.emptied()
-        if not count:
-            return
-        self._shed.add(count)
+        if count:
+            self._shed.add(count)
+
+    def _begin(self, now: float) -> None:
+        self._overloaded = True
+        if self._buffer > 2 * _SHORT:
+            _resize(self._socket, _SHORT)
         if self._told is None or now - self._told > _QUIET:
             self._told = now
             _log.warning(
@@ -108,7 +122,15 @@ class Backlog:
 
 def widen(opened: socket.socket) -> None:
     """Have room for a burst; more than the system's usual limit (net.core.rmem_max) takes CAP_NET_ADMIN."""
+    _resize(opened, _BUFFER)
+
+
+def _resize(opened: socket.socket, octets: int) -> None:
     try:
-        opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+        opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, octets)
     except OSError:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, octets)
+
+
+def _size(opened: socket.socket) -> int:
+    return opened.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)

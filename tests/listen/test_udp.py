@@ -154,6 +154,8 @@ async def test_of_a_queue_that_stands_the_oldest_are_given_up_and_the_newest_ans
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with testing.listening(f"example.org {{\n{HOSTS}\n}}") as server:
+        listener = next(iter(server._open.values())).udp[0]
+        room = listener.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         with Udp() as client:
             await client.ask(question(), ("127.0.0.1", server.port))
             # Once it had its hands full the server wants to know how old questions are.
@@ -178,6 +180,7 @@ async def test_of_a_queue_that_stands_the_oldest_are_given_up_and_the_newest_ans
             assert "overloaded" in caplog.text
             # With the queue gone all is as before.
             monkeypatch.undo()
+            assert listener.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == room
             burst(client, server, range(3000, 3100))
             assert [await client.id() for _ in range(100)] == list(range(3000, 3100))
             assert given_up("query") - before == gone
