@@ -18,6 +18,7 @@ from pydnsk8s import metrics
 
 _PATIENCE = 0.1  # seconds until a queue that was never empty is overload
 _FRESH = 0.01  # seconds a query may wait then
+_WARY = 1.0  # seconds after an overload in which a queue is overload at once: floods come with gaps
 _AT_MOST = 4096  # queries given up a wake, some milliseconds: TCP, timers and upstreams have their turn
 _CHUNK = 16  # queries given up between two looks at the age
 _QUIET = 60.0  # seconds between two lines in the log
@@ -56,15 +57,16 @@ class Backlog:
         self._overflowed = 0
         self._buffer = _size(bound)
         self._standing_since: float | None = None
-        self._overloaded = False
+        self._overloaded: float | None = None
+        """When it was last so."""
         self._told: float | None = None
         self._scrap = bytearray(1)
 
-    def emptied(self) -> None:
+    def emptied(self, now: float) -> None:
         """Take note that there was nothing more to read."""
         self._standing_since = None
-        if self._overloaded:
-            self._overloaded = False
+        if self._overloaded is not None and now - self._overloaded > _WARY:
+            self._overloaded = None
             # The kernel doubles what it is told.
             _resize(self._socket, self._buffer // 2)
 
@@ -73,7 +75,7 @@ class Backlog:
         if self._standing_since is None:
             self._standing_since = now
             self._age()  # the kernel notes times only from the first question on: who is never busy pays nothing
-        elif now - self._standing_since > _PATIENCE:
+        if (self._overloaded is not None or now - self._standing_since > _PATIENCE) and self._age() > _FRESH:
             self._cut(now)
 
     def settle(self) -> None:
@@ -96,8 +98,9 @@ class Backlog:
         return time.time() - float(seconds) - float(nanoseconds) / 1e9
 
     def _cut(self, now: float) -> None:
-        if not self._overloaded and self._age() > _FRESH:
+        if self._overloaded is None:
             self._begin(now)
+        self._overloaded = now
         receive, scrap, count = self._socket.recv_into, self._scrap, 0
         try:
             while count < _AT_MOST and self._age() > _FRESH:
@@ -105,12 +108,10 @@ class Backlog:
                     receive(scrap)
                     count += 1
         except BlockingIOError:
-            self.emptied()
-        if count:
-            self._shed.add(count)
+            self._standing_since = None
+        self._shed.add(count)
 
     def _begin(self, now: float) -> None:
-        self._overloaded = True
         if self._buffer > 2 * _SHORT:
             _resize(self._socket, _SHORT)
         if self._told is None or now - self._told > _QUIET:

@@ -117,7 +117,7 @@ class Udp:
         if self._outbox:
             self._send_all()
         if emptied:
-            self._backlog.emptied()
+            self._backlog.emptied(arrived)
         else:
             self._backlog.stands(arrived)
 
