@@ -74,8 +74,10 @@ class Backlog:
         """Take note that a wake has left something unread; give up what waits too long if that goes on."""
         if self._standing_since is None:
             self._standing_since = now
-            self._age()  # the kernel notes times only from the first question on: who is never busy pays nothing
-        if (self._overloaded is not None or now - self._standing_since > _PATIENCE) and self._age() > _FRESH:
+        over, stood = self._overloaded is not None, now - self._standing_since
+        # The kernel notes times only once it has been asked for one, so that is done some time ahead; a server that is
+        # never near its limits pays nothing for it.
+        if (over or stood > _PATIENCE / 2) and self._age() > _FRESH and (over or stood > _PATIENCE):
             self._cut(now)
 
     def settle(self) -> None:

@@ -158,12 +158,12 @@ async def test_of_a_queue_that_stands_the_oldest_are_given_up_and_the_newest_ans
         room = listener.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         with Udp() as client:
             await client.ask(question(), ("127.0.0.1", server.port))
+            monkeypatch.setattr(backlog, "_PATIENCE", -1.0)  # every queue stands
+            monkeypatch.setattr(backlog, "_FRESH", _STALL / 2)
             # Once it had its hands full the server wants to know how old questions are.
             burst(client, server, range(100))
             assert [await client.id() for _ in range(100)] == list(range(100))
             before = given_up("query")
-            monkeypatch.setattr(backlog, "_PATIENCE", -1.0)  # every queue stands
-            monkeypatch.setattr(backlog, "_FRESH", _STALL / 2)
             burst(client, server, range(1000, 1300))
             time.sleep(_STALL)  # noqa: ASYNC251 - the server is held up
             burst(client, server, range(2000, 2100))
