@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import time
 
 import pytest
@@ -199,3 +200,25 @@ async def test_what_the_kernel_has_no_room_for_is_counted() -> None:
         dropped = overflowed() - before
         assert 0 < dropped <= 100
         assert overflowed() - before == dropped
+
+
+def raw() -> bool:
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP).close()
+    except PermissionError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not raw(), reason="raw sockets take CAP_NET_RAW")
+async def test_clients_that_cannot_be_replied_to_are_counted_and_the_next_is_answered() -> None:
+    async with testing.listening(f"example.org {{\n{HOSTS}\n}}") as server:
+        before = given_up("response")
+        with Udp() as client, socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as forger:
+            await client.ask(question(), ("127.0.0.1", server.port))
+            for _ in range(10):
+                # From port 0, where nobody can be.
+                header = struct.pack("!4H", 0, server.port, 8 + len(question()), 0)
+                forger.sendto(header + question(), ("127.0.0.1", 0))
+            await client.ask(question(), ("127.0.0.1", server.port))
+        assert given_up("response") - before == 10
