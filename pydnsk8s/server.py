@@ -58,6 +58,12 @@ class _Open:
     def pending(self) -> int:
         return sum(listener.pending for listener in self.listeners)
 
+    def settle(self) -> None:
+        """Hand in all counts that are still held back."""
+        self.port.settle()
+        for datagrams in self.udp:
+            datagrams.settle()
+
     async def close(self, within: float = _DRAIN) -> None:
         """Read no more, let the queries in work finish, close."""
         for listener in self.listeners:
@@ -66,7 +72,7 @@ class _Open:
             async with asyncio.timeout(within):
                 while self.pending:  # noqa: ASYNC110 - no one event tells when many small things are done
                     await asyncio.sleep(0.01)
-        self.port.settle()
+        self.settle()
         for listener in self.listeners:
             listener.close()
 
@@ -261,7 +267,7 @@ class Server:
 
     def _settle(self) -> None:
         for held in self._open.values():
-            held.port.settle()
+            held.settle()
 
     async def _close_all(self) -> None:
         held, self._open = list(self._open.values()), {}

@@ -9,14 +9,14 @@ from collections.abc import Callable
 
 from pydnsk8s import clock
 from pydnsk8s.gate import Sender, packed
+from pydnsk8s.listen.backlog import Backlog, dropped, widen
 from pydnsk8s.listen.begin import begin
 from pydnsk8s.listen.port import Port, Work
 from pydnsk8s.message import Client
 
 _DRAIN = 64  # packets a wake, so that TCP, timers and upstreams have their turn
 _PACKET = 4096  # octets; longer queries are cut off and then malformed
-_BUFFER = 4 << 20  # octets the kernel may hold for us while we are busy
-_MOST_PENDING = 10_000  # queries that wait for a plugin; more are dropped, as a full socket buffer would
+_MOST_PENDING = 10_000  # queries that wait for a plugin; for one more the oldest is given up
 _IP_PKTINFO = 8  # from linux/in.h; the socket module has no name for it
 _PKTINFO4 = struct.Struct("@i4s4s")  # struct in_pktinfo: interface, the address we reply from, the address asked
 _PKTINFO6 = struct.Struct("@16si")  # struct in6_pktinfo
@@ -30,16 +30,22 @@ class Udp:
     def __init__(self, port: Port, bound: socket.socket) -> None:
         self.port = port
         self.socket = bound
-        self.pending = 0
-        """Queries that wait for their plugins."""
-        self.dropped = 0
-        """Queries given up because too many were waiting, or replies the socket did not take."""
+        server = port.router.label
+        self._backlog = Backlog(bound, server)
+        self._waiting: dict[asyncio.Task[None], None] = {}
+        """Those who wait for the plugins of a query, the oldest first."""
+        self._given_up, self._unsent = dropped(server, "pending"), dropped(server, "response")
         host, self._number = bound.getsockname()[:2]
         self._local = packed(host)
         self._gate = port.gate("udp", 1 if bound.family == socket.AF_INET else 2)
         self._loop = asyncio.get_running_loop()
         self._wild = not any(self._local)
         self._outbox: list[tuple[Callable[[bytes, Sender], object], bytes, Sender]] = []
+
+    @property
+    def pending(self) -> int:
+        """Queries that wait for their plugins."""
+        return len(self._waiting)
 
     def start(self) -> None:
         """Begin to read."""
@@ -48,6 +54,10 @@ class Udp:
     def stop(self) -> None:
         """Read no more; replies on their way are still sent."""
         self._loop.remove_reader(self.socket)
+
+    def settle(self) -> None:
+        """Hand in the counts that the kernel keeps for us."""
+        self._backlog.settle()
 
     def close(self) -> None:
         """Close the socket."""
@@ -65,16 +75,16 @@ class Udp:
                 if reply is None:
                     self._ask(packet, sender, self._local, send)
                 else:
-                    send(reply, sender)
+                    try:
+                        send(reply, sender)
+                    except OSError:
+                        # The client's address cannot be reached; the next packet is another's.
+                        self._unsent.add()
                     replays += 1
-        except BlockingIOError:
-            pass
+            emptied = False
         except OSError:
-            # The client's address cannot be reached; the next packet is another's.
-            self.dropped += 1
-        self._measure(replays, arrived)
-        if self._outbox:
-            self._send_all()
+            emptied = True
+        self._finish(replays, arrived, emptied=emptied)
 
     def _drain_wild(self) -> None:
         """As ``_drain`` on a socket bound to all addresses, which has to be told what to reply from."""
@@ -89,20 +99,27 @@ class Udp:
                     asked, back = _turned(ancillary)
                     self._ask(packet, sender, asked, _sender_from(send, back))
                 else:
-                    send((reply,), _turned(ancillary)[1], 0, sender)
+                    try:
+                        send((reply,), _turned(ancillary)[1], 0, sender)
+                    except OSError:
+                        self._unsent.add()
                     replays += 1
-        except BlockingIOError:
-            pass
+            emptied = False
         except OSError:
-            self.dropped += 1
-        self._measure(replays, arrived)
-        if self._outbox:
-            self._send_all()
+            emptied = True
+        self._finish(replays, arrived, emptied=emptied)
 
-    def _measure(self, replays: int, arrived: float) -> None:
+    def _finish(self, replays: int, arrived: float, *, emptied: bool) -> None:
+        """End a wake: measure, send what had to be worked out, and see to what is still waiting."""
         if replays:
             self._gate.replays += replays
             self._gate.pace = (clock.now() - arrived) / replays
+        if self._outbox:
+            self._send_all()
+        if emptied:
+            self._backlog.emptied(arrived)
+        else:
+            self._backlog.stands(arrived)
 
     def _ask(self, packet: bytes, sender: Sender, local: bytes, send: Callable[[bytes, Sender], object]) -> None:
         """Answer what the gate does not know: mostly at once."""
@@ -111,23 +128,30 @@ class Udp:
         if isinstance(reply, bytes):
             self._outbox.append((send, reply, sender))
         elif reply is not None:
-            if self.pending >= _MOST_PENDING:
-                self.dropped += 1
-                reply.close()
-                return
+            if len(self._waiting) >= _MOST_PENDING:
+                self._give_up_oldest()
             begin(self._answer(reply, sender, send), self._loop)
 
     async def _answer(self, work: Work, sender: Sender, send: Callable[[bytes, Sender], object]) -> None:
-        self.pending += 1
+        task = asyncio.current_task(self._loop)
+        assert task is not None, "begin() has seen to it"
+        self._waiting[task] = None
         try:
             reply = await work
         finally:
-            self.pending -= 1
+            self._waiting.pop(task, None)
         if reply is not None:
             # Sent together before the loop waits again: one wake-up of the other side serves them all.
             if not self._outbox:
                 self._loop.call_soon(self._send_all)
             self._outbox.append((send, reply, sender))
+
+    def _give_up_oldest(self) -> None:
+        """Make room: who has waited longest for a plugin is the least likely to be waited for by a client."""
+        oldest = next(iter(self._waiting))
+        del self._waiting[oldest]
+        oldest.cancel()
+        self._given_up.add()
 
     def _send_all(self) -> None:
         outbox, self._outbox = self._outbox, []
@@ -135,7 +159,7 @@ class Udp:
             try:
                 send(reply, sender)
             except OSError:
-                self.dropped += 1
+                self._unsent.add()
 
 
 def _turned(ancillary: Ancillary) -> tuple[bytes, Ancillary]:
@@ -172,7 +196,7 @@ def _open(family: int, host: str, number: int) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_DGRAM)
     try:
         opened.setblocking(False)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        widen(opened)
         if family == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)

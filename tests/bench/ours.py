@@ -53,6 +53,8 @@ class Ours(Server):
 
     metrics: int
     """The port of its metrics page."""
+    health: int
+    """That of its health page."""
 
     def reload(self) -> None:
         """Let it swap to the Corefile it has, which empties the gate."""
@@ -102,5 +104,5 @@ def pydnsk8s(folder: Path, backend: str, upstream: int, *, cache: bool = True, c
     command = [sys.executable, "-m", module, "-conf", str(corefile)]
     with running("pydnsk8s", command, folder, port, SERVER_CORE) as server:
         ours = Ours(server.name, server.process, port, server.log)
-        ours.metrics = ports["metrics"]
+        ours.metrics, ours.health = ports["metrics"], ports["health"]
         yield ours

@@ -14,6 +14,7 @@ from tests.bench.changing import Changing
 from tests.bench.course import Course
 from tests.bench.ground import Ground, Measured
 from tests.bench.ours import Ours, kubernetes, pydnsk8s
+from tests.bench.overload import overload
 from tests.bench.peers import knot
 from tests.bench.question import FLOOD, INSIDE, NOERROR, OUTSIDE, Sheet
 from tests.bench.servers import CLIENT_CORE
@@ -116,6 +117,7 @@ def _flood(ground: Ground) -> Measured:
 PHASES: dict[str, Callable[[Ground], Measured]] = {
     "cold": _cold, "warm": _warm, "churn-10": _churn(10), "churn-100": _churn(100), "churn-1000": _churn(1000),
     "upstream-down": _upstream_down, "api-down": _api_down, "reload": _reload, "flood": _flood,
+    "overload": overload,
 }  # fmt: skip
 
 

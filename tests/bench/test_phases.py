@@ -37,6 +37,7 @@ def test_a_server_goes_through_every_phase_and_answers_as_expected(tmp_path: Pat
     notes = {phase["name"]: phase["notes"] for phase in phases}
     assert notes["churn-1000"]["changes"] > 0
     assert notes["reload"]["reloads"] > 0
+    assert notes["overload"]["answered q/s"] > 0
     assert "KiB a minute" in notes["soak"]
 
 

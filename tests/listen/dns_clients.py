@@ -46,6 +46,12 @@ class Udp:
             wire, sender = await loop.sock_recvfrom(self.socket, 65535)
         return testing.read(wire), sender[0]
 
+    async def id(self) -> int:
+        """The id of the next answer."""
+        async with asyncio.timeout(PATIENCE):
+            wire = await asyncio.get_running_loop().sock_recv(self.socket, 65535)
+        return wire[0] << 8 | wire[1]
+
     def __enter__(self) -> Self:
         return self
 

@@ -4,14 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
+import time
 
 import pytest
 
-from pydnsk8s import testing
-from pydnsk8s.listen import udp
+from pydnsk8s import metrics, testing
+from pydnsk8s.listen import backlog, udp
 from pydnsk8s.server import Server
 
 from .dns_clients import HOSTS, Udp, question
+
+_STALL = 0.4  # seconds
+
+
+def shown(metric: str) -> float:
+    """A number as the metrics page shows it; such numbers go on from server to server."""
+    _, text = metrics.exposition()
+    return float(next(line for line in text.decode().splitlines() if line.startswith(metric)).split()[1])
+
+
+def given_up(reason: str) -> float:
+    return shown(f'coredns_shed_dropped_total{{reason="{reason}",server="dns://127.0.0.1:0"}}')
+
+
+def overflowed() -> float:
+    return shown('coredns_udp_overflows_total{server="dns://127.0.0.1:0"}')
+
+
+def burst(client: Udp, server: Server, ids: range) -> None:
+    """Ask so often before the server has its turn."""
+    for id in ids:
+        client.socket.sendto(question(id=id), ("127.0.0.1", server.port))
 
 
 def ipv6() -> bool:
@@ -104,17 +128,97 @@ async def test_a_slow_question_does_not_hold_up_a_quick_one() -> None:
             assert answer.rcode == "NOERROR"
 
 
-async def test_too_many_waiting_questions_are_dropped_and_the_rest_served(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_too_many_waiting_questions_the_oldest_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(udp, "_MOST_PENDING", 3)
     text = "example.org {\nerratic {\ndrop 0\ndelay 1 100ms\n}\n}"
     async with testing.listening(text) as server:
-        listener = next(iter(server._open.values())).udp[0]
+        before = given_up("pending")
         with Udp() as client:
-            for id in range(10):
-                client.socket.sendto(question(id=id), ("127.0.0.1", server.port))
-            answer, _ = await client.ask(question(id=11), ("127.0.0.1", server.port))
+            burst(client, server, range(10))
+            assert [await client.id() for _ in range(3)] == [7, 8, 9]
+            assert given_up("pending") - before == 7
+            await client.ask(question(id=12), ("127.0.0.1", server.port))
+            assert given_up("pending") - before == 7
+
+
+async def test_a_burst_is_answered_to_the_last_question() -> None:
+    async with testing.listening(f"example.org {{\n{HOSTS}\n}}") as server:
+        before = given_up("query")
+        with Udp() as client:
+            await client.ask(question(), ("127.0.0.1", server.port))
+            burst(client, server, range(300))
+            assert [await client.id() for _ in range(300)] == list(range(300))
+            assert given_up("query") == before
+
+
+async def test_of_a_queue_that_stands_the_oldest_are_given_up_and_the_newest_answered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with testing.listening(f"example.org {{\n{HOSTS}\n}}") as server:
+        listener = next(iter(server._open.values())).udp[0]
+        room = listener.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        with Udp() as client:
+            await client.ask(question(), ("127.0.0.1", server.port))
+            monkeypatch.setattr(backlog, "_PATIENCE", -1.0)  # every queue stands
+            monkeypatch.setattr(backlog, "_FRESH", _STALL / 2)
+            # Once it had its hands full the server wants to know how old questions are.
+            burst(client, server, range(100))
+            assert [await client.id() for _ in range(100)] == list(range(100))
+            before = given_up("query")
+            burst(client, server, range(1000, 1300))
+            time.sleep(_STALL)  # noqa: ASYNC251 - the server is held up
+            burst(client, server, range(2000, 2100))
+            answered = [await client.id()]
+            while answered[-1] != 2099:
+                answered.append(await client.id())
+            gone = given_up("query") - before
+            # It works on, finds the queue still there, and gives up what is stale.
+            stale = [id for id in answered if id < 2000]
+            assert stale == list(range(1000, 1000 + len(stale)))
+            assert len(stale) < 300
+            assert answered[len(stale) :] == list(range(2100 - len(answered) + len(stale), 2100))
+            assert len(answered) + gone == 400
+            assert "overloaded" in caplog.text
+            # With the queue gone all is as before.
+            monkeypatch.undo()
+            monkeypatch.setattr(backlog, "_WARY", 0.0)
+            burst(client, server, range(3000, 3100))
+            assert [await client.id() for _ in range(100)] == list(range(3000, 3100))
+            assert given_up("query") - before == gone
+            assert listener.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == room
+
+
+async def test_what_the_kernel_has_no_room_for_is_counted() -> None:
+    async with testing.listening(f"example.org {{\n{HOSTS}\n}}") as server:
+        listener = next(iter(server._open.values())).udp[0]
+        listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        before = overflowed()
+        with Udp() as client:
+            burst(client, server, range(100))
+            answer, _ = await client.ask(question(), ("127.0.0.1", server.port))
             assert answer.rcode == "NOERROR"
-            assert listener.dropped > 0
-            await asyncio.sleep(0.15)
-            answer, _ = await client.ask(question(id=12), ("127.0.0.1", server.port))
-            assert answer.rcode == "NOERROR"
+        dropped = overflowed() - before
+        assert 0 < dropped <= 100
+        assert overflowed() - before == dropped
+
+
+def raw() -> bool:
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP).close()
+    except PermissionError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not raw(), reason="raw sockets take CAP_NET_RAW")
+async def test_clients_that_cannot_be_replied_to_are_counted_and_the_next_is_answered() -> None:
+    async with testing.listening(f"example.org {{\n{HOSTS}\n}}") as server:
+        before = given_up("response")
+        with Udp() as client, socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as forger:
+            await client.ask(question(), ("127.0.0.1", server.port))
+            for _ in range(10):
+                # From port 0, where nobody can be.
+                header = struct.pack("!4H", 0, server.port, 8 + len(question()), 0)
+                forger.sendto(header + question(), ("127.0.0.1", 0))
+            await client.ask(question(), ("127.0.0.1", server.port))
+        assert given_up("response") - before == 10
