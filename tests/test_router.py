@@ -11,8 +11,8 @@ from pydnsk8s.chain import link
 from pydnsk8s.configuration import configure
 from pydnsk8s.corefile import parse
 from pydnsk8s.keep import ALWAYS, Keep, Stamp
-from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import Chain, Later, Plugin, Rest, Stop
+from pydnsk8s.message import Query, Record, Reply
+from pydnsk8s.plugin import Chain, Later, Plugin, Rest, Stop, Turn
 from pydnsk8s.router import Router
 from pydnsk8s.wire import FormError
 from tests import strategies as draw
@@ -145,3 +145,22 @@ async def test_a_dropped_query_gets_no_reply_and_is_not_remembered() -> None:
         for _ in range(2):
             with pytest.raises(TimeoutError):
                 await dns.ask("example.org")
+
+
+class Careless(Plugin):
+    """Answers with a record that cannot be sent."""
+
+    name = "careless"
+
+    def at_once(self, query: Query) -> Turn:
+        return Reply(answer=[Record(query.name, codes.A, -1, b"\xc0\0\2\1")], plugin=self.name)
+
+
+async def test_a_reply_that_cannot_be_sent_costs_one_query(caplog: pytest.LogCaptureFixture) -> None:
+    async with testing.serving("example.org {\nwhoami\n}") as dns:
+        (port,) = dns.ports.values()
+        port.router.sites[0].block.chain = link([Careless()])
+        with caplog.at_level("ERROR", "pydnsk8s"):
+            answer = await dns.ask("www.example.org", "A")
+        assert answer.rcode == "SERVFAIL"
+        assert "plugin/careless gave what cannot be sent" in caplog.text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import struct
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +15,7 @@ from pydnsk8s.plugin import LIMIT, Later, ServerBlock
 from pydnsk8s.router import Router, Site, Way
 from pydnsk8s.wire import FormError, parse, render
 
+_log = logging.getLogger("pydnsk8s.server")
 _SMALLEST = 512  # RFC 1035 section 4.2.1: octets every UDP client takes
 _LARGEST = 65_535
 
@@ -166,13 +169,18 @@ async def _send_all(query: Query, more: Iterator[Reply], wire: bytes, send: Send
 
 
 def _render(query: Query, reply: Reply, limit: int) -> tuple[bytes, Reply]:
-    """A reply's bytes; SERVFAIL in its place if it came from an upstream and does not decode."""
+    """A reply's bytes; SERVFAIL in its place if there can be none."""
     room = _room(query, limit)
     try:
         return render(query, reply, room, limit), reply
     except FormError as error:
-        failure = Reply(codes.SERVFAIL, authoritative=False, error=f"bad upstream reply: {error}")
-        return render(query, failure, room, limit), failure
+        why = f"bad upstream reply: {error}"
+    except (ArithmeticError, LookupError, TypeError, ValueError, struct.error) as error:
+        # A record that is none, such as one with a negative TTL: the plugin's fault, and only its own.
+        why = f"plugin/{reply.plugin} gave what cannot be sent: {error}"
+        _log.error("%s, in answer to %r", why, query)
+    failure = Reply(codes.SERVFAIL, authoritative=False, error=why)
+    return render(query, failure, room, limit), failure
 
 
 def _flags(wire: bytes) -> int:
