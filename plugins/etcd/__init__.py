@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Self
 from pydnsk8s import codes, names
 from pydnsk8s.corefile import Directive
 from pydnsk8s.etcd.access import EtcdError
-from pydnsk8s.etcd.tree import Tree
-from pydnsk8s.keep import Keep
+from pydnsk8s.etcd.tree import TooManyError, Tree
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, StartError, Turn
 from pydnsk8s.plugins.etcd import records, strict, subtree
 from pydnsk8s.plugins.etcd.options import Options, read
-from pydnsk8s.plugins.etcd.reading import OutsideError, Reading
+from pydnsk8s.plugins.etcd.reading import Outside, Reading
 
 if TYPE_CHECKING:
     from pydnsk8s.etcd.mirror import Mirror
 
-_TRANSFERS = (codes.AXFR, codes.IXFR)
 _START = 5.0  # seconds that the first list may hold up the start
 
 
@@ -68,41 +66,37 @@ class Etcd(Plugin):
         return self.tree.synced
 
     def at_once(self, query: Query) -> Turn:
+        return self._find(query, {})
+
+    async def answer(self, query: Query, rest: Rest) -> Reply:
+        outside: Outside = {}
+        while (turn := self._find(query, outside)) is WAIT:
+            for asked, reply in outside.items():
+                outside[asked] = reply or await query.lookup(*asked)
+        return turn if isinstance(turn, Reply) else (await rest(query)).under(turn)
+
+    def _find(self, query: Query, outside: Outside) -> Turn:
+        """The turn, as far as it is known what is outside; WAIT once there is more to ask there."""
         zone = names.closest(query.name, self.options.zones)
         if zone is None:
             return HAND_ON
-        if query.type in _TRANSFERS:
+        if query.type in (codes.AXFR, codes.IXFR):
             # Whoever may have the whole zone is for `transfer` to say.
             return Reply(codes.REFUSED, authoritative=False, plugin=self.name)
         if not self.tree.synced:
             # Neither a false NXDOMAIN nor a name of ours sent to somebody else's server.
             soa = records.soa(zone, self.tree.changed_at)
             return Reply(codes.SERVFAIL, authority=(soa,), plugin=self.name, error="etcd is not known yet")
-        telling = self._tell(Reading(self.tree, self.options, query, zone, waits=False))
-        try:
-            telling.send(None)
-        except StopIteration as told:
-            found: Reply | Keep = told.value
-            return found
-        except OutsideError:
-            return WAIT
-        raise AssertionError("nothing but a look-up outside waits")
-
-    async def answer(self, query: Query, rest: Rest) -> Reply:
-        turn = self.at_once(query)
-        if turn is WAIT:
-            zone = names.closest(query.name, self.options.zones)
-            assert zone is not None
-            turn = await self._tell(Reading(self.tree, self.options, query, zone))
-        return turn if isinstance(turn, Reply) else (await rest(query)).under(turn)
-
-    async def _tell(self, reading: Reading) -> Reply | Keep:
-        """The reply; for the rest of the chain to answer, how long that is so."""
-        query, zone = reading.query, reading.zone
+        reading = Reading(self.tree, self.options, query, zone, outside)
         if query.type == codes.SOA and query.name == zone:
             soa = records.soa(zone, reading.serial())
             return Reply(answer=(soa,), keep=reading.keep, plugin=self.name)
-        found = await (strict if self.options.strict else subtree).answer(reading)
+        try:
+            found = (strict if self.options.strict else subtree).answer(reading)
+        except TooManyError as error:
+            return Reply(codes.SERVFAIL, authoritative=False, keep=reading.keep, plugin=self.name, error=str(error))
+        if reading.waits:
+            return WAIT
         if found is None and self.options.fall.through(query.name):
             return reading.keep
         if found is None or not found.records:

@@ -6,19 +6,23 @@ import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from pydnsk8s import names
 from pydnsk8s.etcd.tree import MOST, Tree
 from pydnsk8s.etcd.values import Value, path_of
-from pydnsk8s.keep import ALWAYS, Keep, Stamp
+from pydnsk8s.keep import Keep, Stamp
 from pydnsk8s.message import Query, Record, Reply, Tally
 from pydnsk8s.plugins.etcd.options import Options
 
 _TTL = 300  # seconds, of values that say nothing about it; CoreDNS's
 _LOOKUPS = 32  # names outside that one answer may need; CoreDNS sets no limit
 _FEWER = 8  # by which that is divided for each lookup that led here: or two zones could multiply them without end
+_PATTERN = 128  # values that a name with ``*`` counts for at least: what does not fit has been looked at, too
 _ANY = re.compile(rb"(?:^|/)(?:\*|any)(?:$|/)")
+
+Outside: TypeAlias = dict[tuple[bytes, int], Reply | None]
+"""What this server as a whole says about names and types outside of a zone; None for what has yet to be asked."""
 
 
 class Found(NamedTuple):
@@ -43,32 +47,45 @@ class Answer(NamedTuple):
     rcode: int = 0
 
 
-class OutsideError(Exception):
-    """The answer depends on a name outside, and that has to be waited for."""
-
-
 class Reading:
-    """Reads for one query, and notes what the answer depends on; unless it ``waits``, OutsideError ends it there."""
+    """Reads for one query, and notes what the answer depends on.
 
-    def __init__(self, tree: Tree, options: Options, query: Query, zone: bytes, *, waits: bool = True) -> None:
+    What is to be asked outside it notes as well, and goes on as if that could not be found: who finds such a question
+    in ``outside`` afterwards has it answered, and reads again.
+    """
+
+    def __init__(self, tree: Tree, options: Options, query: Query, zone: bytes, outside: Outside) -> None:
         self.query = query
         self.zone = zone
         self.truncated = False
-        self.tallies: tuple[Tally, ...] = ()
         self._tree = tree
         self._options = options
+        self._outside = outside
         self._top = _top(zone)
         self._stamps: set[Stamp] = set()
         self._seconds = math.inf
-        self._lookups = max(1, _LOOKUPS // _FEWER**query.depth)
         self._room = MOST
-        self._met = ALWAYS
-        self._waits = waits
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to be asked outside."""
+        return None in self._outside.values()
 
     @property
     def keep(self) -> Keep:
         """How long everything read so far holds."""
-        return Keep(self._seconds, stamps=frozenset(self._stamps)) & self._met
+        keep = Keep(self._seconds, stamps=frozenset(self._stamps))
+        for reply in self._outside.values():
+            if reply is not None:
+                keep &= reply.keep
+        return keep
+
+    @property
+    def tallies(self) -> tuple[Tally, ...]:
+        """The counters of what was found outside."""
+        if not self._outside:
+            return ()
+        return tuple(tally for reply in self._outside.values() if reply is not None for tally in reply.tallies)
 
     def find_subtree(self, name: bytes) -> Found | None:
         """The values at a name and below it; None if there is no such name.
@@ -76,32 +93,38 @@ class Reading:
         ``*`` and ``any`` stand for any one label (as CoreDNS does). Of all that one answer finds no more than MOST
         count, however often aliases lead to the same ones.
         """
-        path = path_of(name)
-        if path is None or not self._room:
+        path, top = self._path(name), self._top
+        if path is None or top is None or not self._room:
             return None
-        if _ANY.search(path):
-            values = self._tree.matching(path, self._stamps)
+        if (b"*" in path or b"any" in path) and _ANY.search(path, len(top)):
+            values = self._tree.matching(path, top, self._stamps)[: self._room]
+            self._room = max(0, self._room - max(len(values), _PATTERN))
         else:
-            path = self._existing(path)
             values = self._tree.below(path, self._stamps)
-        values = values[: self._room]
-        self._room -= len(values)
+            if not values and path != top:
+                path = self._wildcard(path, top)
+                values = self._tree.below(path, self._stamps)
+            values = values[: self._room]
+            self._room -= len(values)
         return Found(path, values) if values else None
 
     def find(self, name: bytes) -> Found | None:
         """The values of just this name; None if there is no such name, nor any below it."""
-        path = path_of(name)
-        if path is None:
+        path, top = self._path(name), self._top
+        if path is None or top is None:
             return None
-        path = self._existing(path)
         values = self._tree.at(path, self._stamps)
-        return Found(path, values) if values or self._tree.exists(path, self._stamps) else None
+        if values is None and path != top:
+            path = self._wildcard(path, top)
+            values = self._tree.at(path, self._stamps)
+        return None if values is None else Found(path, values)
 
-    def _existing(self, path: bytes) -> bytes:
-        """The path, or the wildcard that stands for it if it does not exist (RFC 4592 section 3.3.1)."""
-        encloser = self._tree.encloser(path, self._top, self._stamps)
-        if encloser == path:
-            return path
+    def _path(self, name: bytes) -> bytes | None:
+        return None if self._top is None else path_of(name, self.zone, self._top)
+
+    def _wildcard(self, path: bytes, top: bytes) -> bytes:
+        """The wildcard that stands for a path that does not exist (RFC 4592 section 3.3.1)."""
+        encloser = self._tree.encloser(path, top, self._stamps)
         return encloser + b"/*" if encloser else b"*"
 
     def special(self, label: bytes) -> Found | None:
@@ -126,19 +149,13 @@ class Reading:
             self._seconds = min(self._seconds, max(1.0, left - most))
         return int(min(max(left, least), most))
 
-    async def look_up(self, name: bytes, type: int) -> Reply | None:
-        """What this server as a whole says about another name; None if that would be too many."""
-        if not self._lookups:
-            return None
-        if not self._waits:
-            raise OutsideError
-        self._lookups -= 1
-        reply = await self.query.lookup(name, type)
-        self._met &= reply.keep
-        self.tallies += reply.tallies
-        return reply
+    def look_up(self, name: bytes, type: int) -> Reply | None:
+        """What this server as a whole says about another name; None if that is not known yet, or would be too many."""
+        if len(self._outside) < max(1, _LOOKUPS // _FEWER**self.query.depth):
+            self._outside.setdefault((name, type), None)
+        return self._outside.get((name, type))
 
 
 @lru_cache(256)
-def _top(zone: bytes) -> bytes:
-    return path_of(zone) or b""
+def _top(zone: bytes) -> bytes | None:
+    return path_of(zone)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from pydnsk8s import codes, names, rdata
@@ -16,7 +16,7 @@ _SOA_TTL = 30
 _PRIORITY = 10  # of values that say nothing about it
 _WEIGHT = 100
 
-Resolve = Callable[[bytes], Awaitable[Iterable[Record]]]
+Resolve = Callable[[bytes], Iterable[Record]]
 """Finds the addresses of a host, to send along."""
 
 
@@ -63,7 +63,7 @@ def pointers(reading: Reading, values: Iterable[Value]) -> Answer:
     return Answer([Record(owner, codes.PTR, reading.ttl(value), host) for host, value in named.items()])
 
 
-async def services(reading: Reading, values: Sequence[Value], resolve: Resolve) -> Answer:
+def services(reading: Reading, values: Sequence[Value], resolve: Resolve) -> Answer:
     """The SRV records of the values (RFC 2782); a weight is a share of 100 at its priority."""
     total: Counter[int] = Counter()
     for value in values:
@@ -74,24 +74,24 @@ async def services(reading: Reading, values: Sequence[Value], resolve: Resolve) 
         share = _WEIGHT * (value.weight or _WEIGHT) // total[priority]
         return rdata.srv(priority, max(share, 1), value.port, target)
 
-    return await _pointing(reading, [value for value in values if value.port >= 0], codes.SRV, data, resolve)
+    return _pointing(reading, [value for value in values if value.port >= 0], codes.SRV, data, resolve)
 
 
-async def mail(reading: Reading, values: Iterable[Value], resolve: Resolve) -> Answer:
+def mail(reading: Reading, values: Iterable[Value], resolve: Resolve) -> Answer:
     """The MX records of the values that are for mail."""
 
     def data(value: Value, target: bytes) -> bytes:
         return rdata.mx(value.priority or _PRIORITY, target)
 
-    return await _pointing(reading, [value for value in values if value.mail], codes.MX, data, resolve)
+    return _pointing(reading, [value for value in values if value.mail], codes.MX, data, resolve)
 
 
-async def servers(reading: Reading, found: Found, resolve: Resolve) -> Answer:
+def servers(reading: Reading, found: Found, resolve: Resolve) -> Answer:
     """The NS records of the zone and their glue."""
-    return await _pointing(reading, found.values, codes.NS, lambda _, target: target, resolve)
+    return _pointing(reading, found.values, codes.NS, lambda _, target: target, resolve)
 
 
-async def _pointing(
+def _pointing(
     reading: Reading, values: Sequence[Value], type: int, data: Callable[[Value, bytes], bytes], resolve: Resolve
 ) -> Answer:
     """Records that point at the hosts of values, and the addresses there."""
@@ -108,7 +108,7 @@ async def _pointing(
             additional[address(reading, target, value)] = None
         elif target not in resolved:
             resolved.add(target)
-            additional.update(dict.fromkeys(await resolve(target)))
+            additional.update(dict.fromkeys(resolve(target)))
         pointer = data(value, target)
         answer.setdefault(pointer, Record(owner, type, reading.ttl(value), pointer))
     return Answer(list(answer.values()), list(additional))

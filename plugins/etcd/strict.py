@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
 from pydnsk8s import codes, names
 from pydnsk8s.etcd.values import Value
@@ -14,14 +13,14 @@ from pydnsk8s.plugins.etcd.reading import Answer, Reading
 _FINAL = (codes.NOERROR, codes.NXDOMAIN)
 
 
-async def answer(reading: Reading) -> Answer | None:
+def answer(reading: Reading) -> Answer | None:
     """The answer to the query; None if its name does not exist."""
     query = reading.query
     found = reading.find(query.name)
     apex = query.name == reading.zone
     if apex and query.type == codes.NS:
         servers = reading.special(b"ns")
-        return None if servers is None else await records.servers(reading, servers, _resolver(reading))
+        return None if servers is None else records.servers(reading, servers, _resolver(reading))
     if apex and query.type in (codes.A, codes.AAAA):
         found = reading.special(b"apex") or found
     if found is None:
@@ -29,11 +28,11 @@ async def answer(reading: Reading) -> Answer | None:
     values = records.grouped(found.values)
     value = None if apex else _alias(reading, values)
     if value is None:
-        return await _of_type(reading, values)
+        return _of_type(reading, values)
     record = records.alias(reading, query.name, value)
     if query.type == codes.CNAME:
         return Answer([record])
-    return await _follow(reading, record)
+    return _follow(reading, record)
 
 
 def _alias(reading: Reading, values: Iterable[Value]) -> Value | None:
@@ -42,16 +41,19 @@ def _alias(reading: Reading, values: Iterable[Value]) -> Value | None:
     In a reverse zone a host is what the address points to, and with a port or for mail it is what SRV and MX point to;
     where there is an address there can be no alias beside it (RFC 1034 section 3.6.2).
     """
-    kinds = [value.kind for value in values]
-    if codes.CNAME not in kinds or codes.A in kinds or codes.AAAA in kinds or _is_reverse(reading.zone):
-        return None
-    return next((value for value in values if value.kind == codes.CNAME and not value.mail and not value.port), None)
+    found: Value | None = None
+    for value in values:
+        if value.kind in (codes.A, codes.AAAA):
+            return None
+        if found is None and value.kind == codes.CNAME and not value.mail and not value.port:
+            found = value
+    return None if found is None or _is_reverse(reading.zone) else found
 
 
-async def _follow(reading: Reading, record: Record) -> Answer:
+def _follow(reading: Reading, record: Record) -> Answer:
     if record.data == reading.query.name:
         return Answer()
-    reached = await reading.look_up(record.data, reading.query.type)
+    reached = reading.look_up(record.data, reading.query.type)
     if reached is None or reached.rcode not in _FINAL:
         return Answer([record])
     reading.truncated = reached.truncated
@@ -60,7 +62,7 @@ async def _follow(reading: Reading, record: Record) -> Answer:
     return Answer(chain, authority=reached.authority, rcode=reached.rcode)
 
 
-async def _of_type(reading: Reading, values: Sequence[Value]) -> Answer:
+def _of_type(reading: Reading, values: Sequence[Value]) -> Answer:
     owner, type = reading.query.name, reading.query.type
     match type:
         case codes.A | codes.AAAA:
@@ -68,9 +70,9 @@ async def _of_type(reading: Reading, values: Sequence[Value]) -> Answer:
         case codes.TXT:
             made = [records.text(reading, owner, value) for value in values if value.text]
         case codes.SRV:
-            return await records.services(reading, [value for value in values if value.port > 0], _resolver(reading))
+            return records.services(reading, [value for value in values if value.port > 0], _resolver(reading))
         case codes.MX:
-            return await records.mail(reading, values, _resolver(reading))
+            return records.mail(reading, values, _resolver(reading))
         case codes.PTR if _is_reverse(reading.zone):
             return records.pointers(reading, values)
         case _:
@@ -79,13 +81,12 @@ async def _of_type(reading: Reading, values: Sequence[Value]) -> Answer:
 
 
 def _resolver(reading: Reading) -> records.Resolve:
-    async def resolve(target: bytes) -> list[Record]:
-        replies = [await reading.look_up(target, type) for type in (codes.A, codes.AAAA)]
+    def resolve(target: bytes) -> list[Record]:
+        replies = [reading.look_up(target, type) for type in (codes.A, codes.AAAA)]
         return [record for reply in replies if reply and reply.rcode == codes.NOERROR for record in reply.answer]
 
     return resolve
 
 
-@lru_cache(256)
 def _is_reverse(zone: bytes) -> bool:
     return names.is_under(zone, names.IN_ADDR) or names.is_under(zone, names.IP6)

@@ -13,7 +13,7 @@ from pydnsk8s.plugins.etcd.reading import Answer, Found, Reading
 _LONGEST_CHAIN = 10  # aliases; as CoreDNS
 
 
-async def answer(reading: Reading) -> Answer | None:
+def answer(reading: Reading) -> Answer | None:
     """The answer to the query; None if its name does not exist."""
     query = reading.query
     found = reading.find_subtree(query.name)
@@ -25,15 +25,15 @@ async def answer(reading: Reading) -> Answer | None:
     if found is None:
         return None
     if query.type in (codes.A, codes.AAAA, codes.TXT):
-        return Answer(await _data(reading, query.name, found.values, query.type, ()))
-    return await _pointing(reading, found)
+        return Answer(_data(reading, query.name, found.values, query.type, ()))
+    return _pointing(reading, found)
 
 
-async def _pointing(reading: Reading, found: Found) -> Answer:
+def _pointing(reading: Reading, found: Found) -> Answer:
     """The records whose data are names."""
 
-    async def resolve(target: bytes) -> Iterable[Record]:
-        return [record for each in (codes.A, codes.AAAA) for record in await _addresses_of(reading, target, each)]
+    def resolve(target: bytes) -> Iterable[Record]:
+        return [record for each in (codes.A, codes.AAAA) for record in _addresses_of(reading, target, each)]
 
     match reading.query.type:
         case codes.CNAME:
@@ -42,11 +42,11 @@ async def _pointing(reading: Reading, found: Found) -> Answer:
         case codes.PTR:
             return records.pointers(reading, found.own)
         case codes.SRV:
-            return await records.services(reading, _with_host(found.values), resolve)
+            return records.services(reading, _with_host(found.values), resolve)
         case codes.MX:
-            return await records.mail(reading, _with_host(found.values), resolve)
+            return records.mail(reading, _with_host(found.values), resolve)
         case codes.NS if reading.query.name == reading.zone:
-            return await records.servers(reading, found, resolve)
+            return records.servers(reading, found, resolve)
     return Answer()
 
 
@@ -54,9 +54,7 @@ def _with_host(values: Iterable[Value]) -> Sequence[Value]:
     return records.grouped([value for value in values if value.kind])
 
 
-async def _data(
-    reading: Reading, owner: bytes, values: Iterable[Value], type: int, chain: tuple[bytes, ...]
-) -> list[Record]:
+def _data(reading: Reading, owner: bytes, values: Iterable[Value], type: int, chain: tuple[bytes, ...]) -> list[Record]:
     """The records of one type that values make, aliases followed; ``chain`` holds the aliases that led here."""
     made: dict[Record, None] = {}
     wanted = [value for value in values if value.kind or (type == codes.TXT and value.text)]
@@ -64,15 +62,13 @@ async def _data(
         if type == codes.TXT and value.text:
             made[records.text(reading, owner, value)] = None
         elif value.kind == codes.CNAME:
-            made.update(dict.fromkeys(await _follow(reading, owner, value, type, chain)))
+            made.update(dict.fromkeys(_follow(reading, owner, value, type, chain)))
         elif value.kind == type:
             made[records.address(reading, owner, value)] = None
     return list(made)
 
 
-async def _follow(
-    reading: Reading, owner: bytes, value: Value, type: int, chain: tuple[bytes, ...]
-) -> Sequence[Record]:
+def _follow(reading: Reading, owner: bytes, value: Value, type: int, chain: tuple[bytes, ...]) -> Sequence[Record]:
     """An alias and what it leads to; nothing if that is nothing in this zone (as CoreDNS does)."""
     target = value.host
     # What is below a name is part of it here: an alias that points there is a loop.
@@ -81,18 +77,18 @@ async def _follow(
     record = records.alias(reading, owner, value)
     if names.is_under(target, reading.zone):
         found = reading.find_subtree(target)
-        data = await _data(reading, target, found.values, type, (*chain, target)) if found else ()
+        data = _data(reading, target, found.values, type, (*chain, target)) if found else ()
         return (record, *data) if data else ()
-    reply = await reading.look_up(target, type)
+    reply = reading.look_up(target, type)
     if reply is None:
         return ()
     reading.truncated = reading.truncated or reply.truncated
     return (record, *(reply.answer if reply.rcode == codes.NOERROR else ()))
 
 
-async def _addresses_of(reading: Reading, host: bytes, type: int) -> Sequence[Record]:
+def _addresses_of(reading: Reading, host: bytes, type: int) -> Sequence[Record]:
     if names.is_under(host, reading.zone):
         found = reading.find_subtree(host)
-        return await _data(reading, host, found.values, type, (host,)) if found else ()
-    reply = await reading.look_up(host, type)
+        return _data(reading, host, found.values, type, (host,)) if found else ()
+    reply = reading.look_up(host, type)
     return reply.answer if reply is not None and reply.rcode == codes.NOERROR else ()

@@ -21,12 +21,14 @@ from pydnsk8s.keep import Stamp, Stamps
 MOST = 4096
 """Values that one reading gives: no message holds as many records (16 octets each in 65,535)."""
 
-SOUGHT = 10_000
-"""Names that one such question is worth: about a millisecond, and anybody may ask."""
-
 _ANY = frozenset((b"*", b"any"))
+_FEW = 4
 _LONGEST_FAULT = 200  # characters
 _log = log.plugin("etcd")
+
+
+class TooManyError(Exception):
+    """More would have to be looked through than one question may cost."""
 
 
 class Tree:
@@ -59,64 +61,66 @@ class Tree:
         self._at: dict[bytes, tuple[Value, ...]] = {}
         self._order: list[bytes] = []
         """The paths of ``_at``, sorted; what is below a path is a slice of it."""
-        self._stamps = Stamps()
-        """By what was looked for, ``at``, ``below``, ``exists`` or ``any``, and the path."""
+        self._values = Stamps()
+        """Of the values at just a path."""
+        self._branches = Stamps()
+        """Of all that is at a path and below it; of a path that does not exist also that it does not."""
+        self._names = Stamps()
+        """Of paths that exist: that they do."""
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def exists(self, path: bytes, read: set[Stamp]) -> bool:
-        """Whether there is a value at the path or below it (RFC 8020 section 2)."""
-        read.add(self._stamp("exists", path))
-        return self._exists(path)
-
-    def at(self, path: bytes, read: set[Stamp]) -> tuple[Value, ...]:
-        """The values at just this path."""
-        read.add(self._stamp("at", path))
-        return self._at.get(path, ())
+    def at(self, path: bytes, read: set[Stamp]) -> tuple[Value, ...] | None:
+        """The values at just this path; None if there are none below it either (RFC 8020 section 2)."""
+        found = self._at.get(path)
+        if found is None and not self._exists(path):
+            read.add(self._branches.of(path))
+            return None
+        read.add(self._values.of(path))
+        if found is None:
+            read.add(self._names.of(path))
+        return found or ()
 
     def below(self, path: bytes, read: set[Stamp]) -> list[Value]:
         """The values at the path and below it, in the order of their keys, MOST at the most."""
-        read.add(self._stamp("below", path))
-        first, last = self._span(path)
+        read.add(self._branches.of(path))
         found = [*self._at.get(path, ())]
-        for place in self._order[first : min(last, first + MOST)]:
+        for place in self._order[slice(*self._span(path, MOST))]:
             found += self._at[place]
-        return found[:MOST]
+        return found if len(found) <= MOST else found[:MOST]
 
-    def matching(self, path: bytes, read: set[Stamp]) -> list[Value]:
-        """As :meth:`below`, for a path whose segments ``*`` and ``any`` stand for any one segment.
+    def matching(self, path: bytes, zone: bytes, read: set[Stamp]) -> list[Value]:
+        """As :meth:`below`, for a path whose segments ``*`` and ``any`` below a zone's stand for any one segment.
 
-        Of what is below the segments before the first of these, SOUGHT names are looked at.
+        TooManyError if there are more than MOST paths below the segments in front of the first of these.
         """
-        segments = path.split(b"/")
-        fixed = next(at for at, segment in enumerate(segments) if segment in _ANY)
-        start = b"/".join(segments[:fixed])
-        read.add(self._stamp("below", start))
-        pattern = b"/".join(b"[^/]+" if segment in _ANY else re.escape(segment) for segment in segments)
+        segments, own = path.split(b"/"), zone.count(b"/") + 1 if zone else 0
+        wild = [at for at, segment in enumerate(segments) if at >= own and segment in _ANY]
+        start = b"/".join(segments[: wild[0]])
+        read.add(self._branches.of(start))
+        first, last = self._span(start, MOST + 1)
+        if last - first > MOST:
+            shown = start.decode("utf-8", "backslashreplace")
+            raise TooManyError(f"more than {MOST} keys to look through below {shown}")
+        pattern = b"/".join(b"[^/]+" if at in wild else re.escape(segment) for at, segment in enumerate(segments))
         fits = re.compile(pattern + b"(?![^/])").match
-        first, last = self._span(start)
-        places = filter(fits, self._order[first : min(last, first + SOUGHT)])
+        places = filter(fits, self._order[first:last])
         return [*islice((value for place in places for value in self._at[place]), MOST)]
 
     def encloser(self, path: bytes, zone: bytes, read: set[Stamp]) -> bytes:
-        """The closest encloser of a path, at the furthest the zone's (RFC 4592 section 3.3.1).
-
-        A path that exists is its own, and leaves the stamp to whoever reads it now.
-        """
-        if path == zone or self._exists(path):
-            return path
+        """The closest encloser of a path that does not exist, at the furthest the zone's (RFC 4592 section 3.3.1)."""
         missing, above = path, path.rpartition(b"/")[0]
         while above != zone and not self._exists(above):
             missing, above = above, above.rpartition(b"/")[0]
-        read.add(self._stamp("exists", missing))
+        read.add(self._branches.of(missing))
         if above != zone:
-            read.add(self._stamp("exists", above))
+            read.add(self._names.of(above))
         return above
 
     def serial(self, read: set[Stamp]) -> int:
         """When anything last changed, to tell versions apart."""
-        read.add(self._stamp("any", b""))
+        read.add(self._branches.of(b""))
         return self.changed_at
 
     def put(self, key: bytes, document: bytes, lease: int) -> None:
@@ -176,7 +180,6 @@ class Tree:
         self.leases.use(new.lease if new else 0)
         self.leases.leave(old.lease if old else 0)
         self.changed_at = max(self.changed_at, int(self._clock()))
-        self._retire("any", b"")
 
     def _hold(self, place: bytes, gone: Value | None, come: Value | None) -> None:
         """Change what is at a place, and retire the stamps of all who read it."""
@@ -187,15 +190,14 @@ class Tree:
             insort(held, come)
         if not held:
             del self._at[place], self._order[bisect_left(self._order, place)]
-            self._retire_existence(place)
+            self._retire_names(place)
         elif place not in self._at:
-            self._retire_existence(place)
             insort(self._order, place)
         if held:
             self._at[place] = tuple(held)
-        self._retire("at", place)
-        for path in _upwards(place):
-            self._retire("below", path)
+        self._values.retire(place)
+        for path in _upwards(place) if self._branches else ():
+            self._branches.retire(path)
 
     def _exists(self, path: bytes) -> bool:
         if path in self._at:
@@ -204,27 +206,26 @@ class Tree:
         first = bisect_left(self._order, below)
         return first < len(self._order) and self._order[first].startswith(below)
 
-    def _span(self, path: bytes) -> tuple[int, int]:
-        """Where in the order the paths below this one are."""
+    def _span(self, path: bytes, most: int) -> tuple[int, int]:
+        """Where in the order the first paths below this one are, so many at the most."""
         if not path:
-            return 0, len(self._order)
-        # "0" is the octet after "/".
-        first = bisect_left(self._order, path + b"/")
-        return first, bisect_left(self._order, path + b"0", first)
+            return 0, min(most, len(self._order))
+        order, start = self._order, path + b"/"
+        first = last = bisect_left(order, start)
+        # Mostly there is one: walking to the border is faster than looking for it.
+        while last < len(order) and order[last].startswith(start):
+            last += 1
+            if last - first == _FEW:
+                # "0" is the octet after "/".
+                return first, bisect_left(order, path + b"0", last, min(first + most, len(order)))
+        return first, last
 
-    def _stamp(self, kind: str, path: bytes) -> Stamp:
-        return self._stamps.of((kind, path))
-
-    def _retire(self, kind: str, path: bytes) -> None:
-        if self._stamps:
-            self._stamps.retire((kind, path))
-
-    def _retire_existence(self, place: bytes) -> None:
-        """Retire the stamps of the names that do not exist without what is at a place."""
-        for path in _upwards(place) if self._stamps else ():
+    def _retire_names(self, place: bytes) -> None:
+        """Retire the stamps of the paths that no longer exist without what was at a place."""
+        for path in _upwards(place) if self._names else ():
             if self._exists(path):
                 return
-            self._retire("exists", path)
+            self._names.retire(path)
 
 
 def _upwards(path: bytes) -> Iterator[bytes]:

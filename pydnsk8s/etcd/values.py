@@ -74,11 +74,17 @@ _decoder = msgspec.json.Decoder(_Json)
 _KNOWN = frozenset(_Json.__struct_fields__)
 
 
-def path_of(name: bytes) -> bytes | None:
-    """The path of a name in wire form; None if no key can stand for it."""
-    labels = names.labels(name)
-    path = b"/".join(labels[::-1])
-    return path if path.count(b"/") < (len(labels) or 1) else None
+def path_of(name: bytes, zone: bytes = names.ROOT, top: bytes = b"") -> bytes | None:
+    """The path of a name in wire form, below the one of a zone it is in; None if no key can stand for it."""
+    path, at, border = b"", 0, len(name) - len(zone)
+    while at < border:
+        end = at + 1 + name[at]
+        label = name[at + 1 : end]
+        if b"/" in label:
+            return None
+        path = b"/" + label + path
+        at = end
+    return top + path if top else path[1:]
 
 
 def name_of(path: bytes) -> bytes:

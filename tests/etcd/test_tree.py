@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydnsk8s import names, testing
 from pydnsk8s.etcd import tree as trees
 from pydnsk8s.etcd.leases import Leases
-from pydnsk8s.etcd.tree import Tree
+from pydnsk8s.etcd.tree import TooManyError, Tree
 from pydnsk8s.keep import Stamp
 
 ZONE = names.parse("example.org")
@@ -40,14 +40,13 @@ def filled(pairs: dict[bytes, bytes], *, owned: bool) -> Tree:
 def readings(path: bytes) -> list[Read]:
     """Everything that can be read at a path."""
     found: list[Read] = [
-        lambda tree, read: tree.exists(path, read),
-        lambda tree, read: list(tree.at(path, read)),
+        lambda tree, read: tree.at(path, read),
         lambda tree, read: tree.below(path, read),
     ]
     if b"*" in path:
-        found.append(lambda tree, read: tree.matching(path, read))
+        found.append(lambda tree, read: tree.matching(path, b"org/example", read))
     if path.count(b"/") > 1:
-        found.append(lambda tree, read: tree.exists(path, read) or tree.encloser(path, b"org/example", read))
+        found.append(lambda tree, read: tree.at(path, read) or tree.encloser(path, b"org/example", read))
     return found
 
 
@@ -88,7 +87,7 @@ def test_a_change_elsewhere_retires_nothing() -> None:
     tree = filled({b"org/example/a/x": b'{"host":"192.0.2.1"}', b"org/example/b/x": b"{}"}, owned=False)
     read: set[Stamp] = set()
     assert len(tree.below(b"org/example/a", read)) == 1
-    assert not tree.exists(b"org/example/q", read)
+    assert tree.at(b"org/example/q", read) is None
     tree.put(b"/skydns/org/example/b/x", b'{"host":"192.0.2.2"}', 0)
     tree.put(b"/skydns/org/example/c", b'{"host":"192.0.2.2"}', 0)
     tree.put(b"/skydns/org/example/a/x", b'{ "host" : "192.0.2.1" }', 0)
@@ -103,7 +102,7 @@ def test_a_faulty_value_is_logged_once_with_its_key_and_its_name_stays(caplog: p
         tree.put(b"/skydns/org/example/www/x", b'{"host":}', 0)
     (record,) = caplog.records
     assert "/skydns/org/example/www/x is skipped: " in record.getMessage()
-    assert tree.exists(b"org/example/www", set())
+    assert tree.at(b"org/example/www", set()) == (), "it exists"
     tree.put(b"/skydns/org/example/www/x", b"{}", 0)
     assert not tree.faults
 
@@ -124,14 +123,9 @@ def test_one_reading_gives_no_more_than_a_message_holds(monkeypatch: pytest.Monk
     monkeypatch.setattr(trees, "MOST", 5)
     tree = filled({b"org/example/h%d" % at: b"{}" for at in range(9)}, owned=False)
     assert len(tree.below(b"org/example", set())) == 5
-    assert len(tree.matching(b"org/example/*", set())) == 5
-
-
-def test_a_wildcard_in_a_question_is_worth_so_many_names_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trees, "SOUGHT", 6)
-    tree = filled({b"org/example/h%d/x" % at: b"{}" for at in range(9)}, owned=False)
-    assert len(tree.matching(b"org/example/any/x", set())) == 6
-    assert len(tree.matching(b"org/example/h8/any", set())) == 1
+    with pytest.raises(TooManyError):
+        tree.matching(b"org/example/*", b"org/example", set())
+    assert tree.matching(b"org/example/h1/*", b"org/example", set()) == []
 
 
 async def test_a_lease_gets_shorter_and_is_asked_about_again() -> None:

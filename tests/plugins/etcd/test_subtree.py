@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pydnsk8s import testing
+from pydnsk8s.etcd.tree import MOST
 
 from .zones import Pairs, put, remove, serving
 
@@ -269,6 +270,24 @@ async def test_an_asterisk_in_a_question_stands_for_any_label() -> None:
     assert len((await answers(pairs, "*.west.example.org")).answer) == 2
     denied(await answers(pairs, "*.db.west.example.org", "TXT"), "NOERROR")
     denied(await answers(pairs, "*.web.east.example.org"), "NXDOMAIN")
+
+
+async def test_an_asterisk_in_a_question_is_not_for_zones_of_any_size() -> None:
+    crowd = {f"org/example/h{number}/x": {"host": "192.0.2.1"} for number in range(MOST)}
+    async with serving({**crowd, "org/example/east/db": {"host": "192.0.2.2"}}) as (dns, tree):
+        assert (await dns.ask("h7.any.example.org")).rcode == "SERVFAIL"
+        assert (await dns.ask("h8.*.example.org")).answer == []
+        assert (await dns.ask("*.east.example.org")).answer == ["*.east.example.org. 300 A 192.0.2.2"]
+        remove(tree, "org/example/h7/x")
+        assert (await dns.ask("db.any.example.org")).answer == ["db.any.example.org. 300 A 192.0.2.2"]
+        denied(await dns.ask("h7.any.example.org"), "NXDOMAIN")
+
+
+async def test_a_label_any_of_the_zone_itself_stands_for_itself() -> None:
+    pairs: Pairs = {"org/any/web": {"host": "192.0.2.1"}, "org/other/web": {"host": "192.0.2.2"}}
+    async with serving(pairs, zones="any.org other.org") as (dns, _):
+        assert (await dns.ask("web.any.org")).answer == ["web.any.org. 300 A 192.0.2.1"]
+        assert len((await dns.ask("*.any.org")).answer) == 1
 
 
 async def test_an_asterisk_in_a_key_stands_for_every_name_that_is_not_there() -> None:
