@@ -87,7 +87,7 @@ class Reading:
             return ()
         return tuple(tally for reply in self._outside.values() if reply is not None for tally in reply.tallies)
 
-    def find_subtree(self, name: bytes) -> Found | None:
+    def find_subtree(self, name: bytes, most: int = MOST) -> Found | None:
         """The values at a name and below it; None if there is no such name.
 
         ``*`` and ``any`` stand for any one label (as CoreDNS does). Of all that one answer finds no more than MOST
@@ -100,15 +100,15 @@ class Reading:
             values = self._tree.matching(path, top, self._stamps)[: self._room]
             self._room = max(0, self._room - max(len(values), _PATTERN))
         else:
-            values = self._tree.below(path, self._stamps)
+            values = self._tree.below(path, self._stamps, most)
             if not values and path != top:
                 path = self._wildcard(path, top)
-                values = self._tree.below(path, self._stamps)
+                values = self._tree.below(path, self._stamps, most)
             values = values[: self._room]
             self._room -= len(values)
         return Found(path, values) if values else None
 
-    def find(self, name: bytes) -> Found | None:
+    def find(self, name: bytes) -> Sequence[Value] | None:
         """The values of just this name; None if there is no such name, nor any below it."""
         path, top = self._path(name), self._top
         if path is None or top is None:
@@ -117,7 +117,7 @@ class Reading:
         if values is None and path != top:
             path = self._wildcard(path, top)
             values = self._tree.at(path, self._stamps)
-        return None if values is None else Found(path, values)
+        return values
 
     def _path(self, name: bytes) -> bytes | None:
         return None if self._top is None else path_of(name, self.zone, self._top)

@@ -16,16 +16,16 @@ _FINAL = (codes.NOERROR, codes.NXDOMAIN)
 def answer(reading: Reading) -> Answer | None:
     """The answer to the query; None if its name does not exist."""
     query = reading.query
-    found = reading.find(query.name)
+    values: Sequence[Value] | None = reading.find(query.name)
     apex = query.name == reading.zone
     if apex and query.type == codes.NS:
         servers = reading.special(b"ns")
         return None if servers is None else records.servers(reading, servers, _resolver(reading))
-    if apex and query.type in (codes.A, codes.AAAA):
-        found = reading.special(b"apex") or found
-    if found is None:
+    if apex and query.type in (codes.A, codes.AAAA) and (found := reading.special(b"apex")):
+        values = found.values
+    if values is None:
         return None
-    values = records.grouped(found.values)
+    values = records.grouped(values)
     value = None if apex else _alias(reading, values)
     if value is None:
         return _of_type(reading, values)

@@ -5,35 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pydnsk8s import codes, names
+from pydnsk8s.etcd.tree import MOST
 from pydnsk8s.etcd.values import Value
 from pydnsk8s.message import Record
 from pydnsk8s.plugins.etcd import records
 from pydnsk8s.plugins.etcd.reading import Answer, Found, Reading
 
+_ADDRESSES = (codes.A, codes.AAAA)
+_DATA = (*_ADDRESSES, codes.TXT)
+_POINTING = (codes.CNAME, codes.PTR, codes.SRV, codes.MX)
 _LONGEST_CHAIN = 10  # aliases; as CoreDNS
 
 
 def answer(reading: Reading) -> Answer | None:
     """The answer to the query; None if its name does not exist."""
     query = reading.query
-    found = reading.find_subtree(query.name)
-    if query.name == reading.zone:
-        if query.type == codes.NS:
-            found = reading.special(b"ns")
-        elif query.type in (codes.A, codes.AAAA):
-            found = reading.special(b"apex") or found
+    found = _find(reading)
     if found is None:
         return None
-    if query.type in (codes.A, codes.AAAA, codes.TXT):
+    if query.type in _DATA:
         return Answer(_data(reading, query.name, found.values, query.type, ()))
     return _pointing(reading, found)
+
+
+def _find(reading: Reading) -> Found | None:
+    """What the answer is made from."""
+    query = reading.query
+    if query.name == reading.zone:
+        if query.type == codes.NS:
+            return reading.special(b"ns")
+        if query.type in _ADDRESSES and (found := reading.special(b"apex")):
+            return found
+    # There are no records of other types: that there is anything is all they need to know.
+    return reading.find_subtree(query.name, MOST if query.type in _DATA or query.type in _POINTING else 1)
 
 
 def _pointing(reading: Reading, found: Found) -> Answer:
     """The records whose data are names."""
 
     def resolve(target: bytes) -> Iterable[Record]:
-        return [record for each in (codes.A, codes.AAAA) for record in _addresses_of(reading, target, each)]
+        return [record for each in _ADDRESSES for record in _addresses_of(reading, target, each)]
 
     match reading.query.type:
         case codes.CNAME:

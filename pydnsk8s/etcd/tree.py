@@ -31,6 +31,16 @@ class TooManyError(Exception):
     """More would have to be looked through than one question may cost."""
 
 
+class Place(Stamp):
+    """The values at a path; a place lives until they change."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: tuple[Value, ...]) -> None:
+        self.alive = True
+        self.values = values
+
+
 class Tree:
     """Holds the values that are in some zones.
 
@@ -58,11 +68,11 @@ class Tree:
         self._owned = owned
         self._clock = clock
         self._keys: dict[bytes, Value] = {}
-        self._at: dict[bytes, tuple[Value, ...]] = {}
+        self._at: dict[bytes, Place] = {}
         self._order: list[bytes] = []
         """The paths of ``_at``, sorted; what is below a path is a slice of it."""
-        self._values = Stamps()
-        """Of the values at just a path."""
+        self._gaps = Stamps()
+        """Of paths that exist without values of their own: that they have none."""
         self._branches = Stamps()
         """Of all that is at a path and below it; of a path that does not exist also that it does not."""
         self._names = Stamps()
@@ -73,22 +83,24 @@ class Tree:
 
     def at(self, path: bytes, read: set[Stamp]) -> tuple[Value, ...] | None:
         """The values at just this path; None if there are none below it either (RFC 8020 section 2)."""
-        found = self._at.get(path)
-        if found is None and not self._exists(path):
+        place = self._at.get(path)
+        if place is not None:
+            read.add(place)
+            return place.values
+        if not self._exists(path):
             read.add(self._branches.of(path))
             return None
-        read.add(self._values.of(path))
-        if found is None:
-            read.add(self._names.of(path))
-        return found or ()
+        read |= {self._gaps.of(path), self._names.of(path)}
+        return ()
 
-    def below(self, path: bytes, read: set[Stamp]) -> list[Value]:
-        """The values at the path and below it, in the order of their keys, MOST at the most."""
+    def below(self, path: bytes, read: set[Stamp], most: int = MOST) -> list[Value]:
+        """The values at the path and below it, in the order of their keys, so many at the most."""
         read.add(self._branches.of(path))
-        found = [*self._at.get(path, ())]
-        for place in self._order[slice(*self._span(path, MOST))]:
-            found += self._at[place]
-        return found if len(found) <= MOST else found[:MOST]
+        place = self._at.get(path)
+        found = [] if place is None else [*place.values]
+        for below in self._order[slice(*self._span(path, most))]:
+            found += self._at[below].values
+        return found if len(found) <= most else found[:most]
 
     def matching(self, path: bytes, zone: bytes, read: set[Stamp]) -> list[Value]:
         """As :meth:`below`, for a path whose segments ``*`` and ``any`` below a zone's stand for any one segment.
@@ -106,7 +118,7 @@ class Tree:
         pattern = b"/".join(b"[^/]+" if at in wild else re.escape(segment) for at, segment in enumerate(segments))
         fits = re.compile(pattern + b"(?![^/])").match
         places = filter(fits, self._order[first:last])
-        return [*islice((value for place in places for value in self._at[place]), MOST)]
+        return [*islice((value for place in places for value in self._at[place].values), MOST)]
 
     def encloser(self, path: bytes, zone: bytes, read: set[Stamp]) -> bytes:
         """The closest encloser of a path that does not exist, at the furthest the zone's (RFC 4592 section 3.3.1)."""
@@ -181,23 +193,26 @@ class Tree:
         self.leases.leave(old.lease if old else 0)
         self.changed_at = max(self.changed_at, int(self._clock()))
 
-    def _hold(self, place: bytes, gone: Value | None, come: Value | None) -> None:
-        """Change what is at a place, and retire the stamps of all who read it."""
-        held = list(self._at.get(place, ()))
+    def _hold(self, path: bytes, gone: Value | None, come: Value | None) -> None:
+        """Change what is at a path, and retire the stamps of all who read it."""
+        old = self._at.pop(path, None)
+        held = [] if old is None else list(old.values)
         if gone is not None:
             held.remove(gone)
         if come is not None:
             insort(held, come)
-        if not held:
-            del self._at[place], self._order[bisect_left(self._order, place)]
-            self._retire_names(place)
-        elif place not in self._at:
-            insort(self._order, place)
         if held:
-            self._at[place] = tuple(held)
-        self._values.retire(place)
-        for path in _upwards(place) if self._branches else ():
-            self._branches.retire(path)
+            self._at[path] = Place(tuple(held))
+        if old is None:
+            insort(self._order, path)
+            self._gaps.retire(path)
+        else:
+            old.retire()
+            if not held:
+                del self._order[bisect_left(self._order, path)]
+                self._retire_names(path)
+        for above in _upwards(path) if self._branches else ():
+            self._branches.retire(above)
 
     def _exists(self, path: bytes) -> bool:
         if path in self._at:

@@ -99,6 +99,12 @@ async def test_name_servers_with_their_addresses() -> None:
     ]
 
 
+async def test_name_servers_of_a_crowded_zone_have_their_addresses_too() -> None:
+    crowd = {f"org/example/h{number}": {"host": "192.0.2.1"} for number in range(MOST)}
+    pairs: Pairs = {**crowd, "org/example/dns/ns/a": {"host": "h7.example.org"}}
+    assert (await answers(pairs, "example.org", "NS")).additional == ["h7.example.org. 300 A 192.0.2.1"]
+
+
 ALIASES: Pairs = {
     **WEB,
     "org/example/www": {"host": "web.example.org", "ttl": 5},
