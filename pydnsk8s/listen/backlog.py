@@ -17,7 +17,7 @@ import time
 from pydnsk8s import metrics
 
 _PATIENCE = 0.1  # seconds until a queue that was never empty is overload
-_FRESH = 0.01  # seconds a query may wait then
+_FRESH = 0.05  # seconds a query may wait then
 _WARY = 1.0  # seconds after an overload in which a queue is overload at once: floods come with gaps
 _AT_MOST = 4096  # queries given up a wake, some milliseconds: TCP, timers and upstreams have their turn
 _CHUNK = 16  # queries given up between two looks at the age
