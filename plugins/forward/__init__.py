@@ -128,7 +128,7 @@ class Forward(Plugin):
                 reply = (await self._ask(_without_subnet(query))).under(Keep(0, scope=told.bits))
         finally:
             self._waiting -= 1
-        if self._hands_on(reply) and any(follower.takes(query.name) for follower in self._followers):
+        if self._followers and self._hands_on(reply) and any(each.takes(query.name) for each in self._followers):
             return (await rest(query)).under(reply.keep)
         return reply
 
@@ -140,7 +140,7 @@ class Forward(Plugin):
     async def _ask(self, query: Query) -> Reply:
         """Try one upstream after the other until one has a good answer."""
         message = _message(query, self._block.limit)
-        named = subnet.of(query)
+        named = subnet.of(query) if query.edns is not None and query.edns.options else None
         timeout = self.rules.terms.read_timeout
         stream = query.client.transport != "udp" and not self.rules.prefer_udp
         now = clock.now()
