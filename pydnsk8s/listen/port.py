@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from pydnsk8s import clock, codes, metrics, names
 from pydnsk8s.gate import Gate, Sender, Watch, packed
@@ -23,8 +23,15 @@ Send = Callable[[bytes], Awaitable[bool]]
 """Sends a message, then waits until there is room for the next one; False if nobody is left to take it."""
 
 
-Work = Coroutine[Any, Any, bytes | None]
-"""A reply that has to be waited for; None to send nothing."""
+class Waiting(NamedTuple):
+    """A query whose reply has to be waited for."""
+
+    query: Query
+    later: Later
+    router: Router
+    way: Way
+    gate: Gate
+    arrived: float
 
 
 class Port:
@@ -51,13 +58,8 @@ class Port:
         for gate in self.gates.values():
             gate.settle()
 
-    def respond(
-        self, packet: bytes, client: Client, gate: Gate, arrived: float, send: Send | None = None
-    ) -> bytes | Work | None:
-        """The reply to a packet that the gate does not know, or what to wait for to have it; None to send nothing.
-
-        Of a reply in several messages it is the last one; ``send`` takes those before.
-        """
+    def respond(self, packet: bytes, client: Client, gate: Gate, arrived: float) -> bytes | Waiting | None:
+        """The reply to a packet that the gate does not know, or what has to be waited for; None to send nothing."""
         try:
             query = parse(packet, client)
         except FormError as error:
@@ -66,31 +68,34 @@ class Port:
         way = router.way(query)
         reply = router.at_once(query, way)
         if not isinstance(reply, Reply):
-            return self._wait(query, reply, router, way, gate, arrived, send)
+            return Waiting(query, reply, router, way, gate, arrived)
         return self._finish(query, reply, router, way.site, gate, arrived)
 
     async def answer(
         self, packet: bytes, client: Client, gate: Gate, arrived: float, send: Send | None = None
     ) -> bytes | None:
         """The same, waited for."""
-        reply = self.respond(packet, client, gate, arrived, send)
-        return await reply if isinstance(reply, Coroutine) else reply
+        reply = self.respond(packet, client, gate, arrived)
+        return await self.wait(reply, send) if isinstance(reply, Waiting) else reply
 
-    async def _wait(
-        self, query: Query, later: Later, router: Router, way: Way, gate: Gate, arrived: float, send: Send | None
-    ) -> bytes | None:
+    async def wait(self, waiting: Waiting, send: Send | None) -> bytes | None:
+        """The reply that had to be waited for; of one in several messages the last, ``send`` takes those before."""
+        query, later, router, way, _, arrived = waiting
         reply = await router.answer(query, way, later)
-        if reply.more is None or reply.rcode == codes.DROP:
-            return self._finish(query, reply, router, way.site, gate, arrived)
-        if send is None:
-            # A datagram is all there is room for: the client has to come again by a stream.
-            return self._finish(
-                query, reply.with_(answer=(), truncated=True, more=None), router, way.site, gate, arrived
-            )
+        if reply.more is None or reply.rcode == codes.DROP or send is None:
+            return self.complete(waiting, reply)
         limit = LIMIT if way.site is None else way.site.block.limit
         wire, size = await _send_all(query, reply.more, _render(query, reply, limit)[0], send, limit)
         self._tell_of(query, reply, router, way.site, wire, size, arrived)
         return wire
+
+    def complete(self, waiting: Waiting, reply: Reply) -> bytes | None:
+        """The bytes of a reply that has come, as a datagram."""
+        query, _, router, way, gate, arrived = waiting
+        if reply.more is not None:
+            # A datagram is all there is room for: the client has to come again by a stream.
+            reply = reply.with_(answer=(), truncated=True, more=None)
+        return self._finish(query, reply, router, way.site, gate, arrived)
 
     def _finish(
         self, query: Query, reply: Reply, router: Router, site: Site | None, gate: Gate, arrived: float

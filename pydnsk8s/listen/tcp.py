@@ -13,7 +13,7 @@ from typing import cast
 from pydnsk8s import clock
 from pydnsk8s.gate import Sender, packed
 from pydnsk8s.listen.begin import begin
-from pydnsk8s.listen.port import Port, Work
+from pydnsk8s.listen.port import Port, Waiting
 from pydnsk8s.message import Client
 from pydnsk8s.plugin import Timeouts
 
@@ -189,11 +189,11 @@ class Connection(asyncio.Protocol):
             packet = bytes(buffer[at + 2 : at + 2 + length])
             at += 2 + length
             self._answered += 1
-            reply: bytes | Work | None = gate.look(packet, self._peer, now)
+            reply: bytes | Waiting | None = gate.look(packet, self._peer, now)
             if reply is not None:
                 gate.replays += 1
             else:
-                reply = self.listener.port.respond(packet, self._client, gate, now, self._send)
+                reply = self.listener.port.respond(packet, self._client, gate, now)
             if isinstance(reply, bytes):
                 replies.append(len(reply).to_bytes(2, "big") + reply)
             elif reply is not None:
@@ -207,10 +207,10 @@ class Connection(asyncio.Protocol):
             self._write(b"".join(replies))
         return more
 
-    async def _answer(self, work: Work) -> None:
+    async def _answer(self, waiting: Waiting) -> None:
         self.pending += 1
         try:
-            reply = await work
+            reply = await self.listener.port.wait(waiting, self._send)
         finally:
             self.pending -= 1
         if reply is not None:

@@ -11,7 +11,7 @@ from pydnsk8s import clock
 from pydnsk8s.gate import Sender, packed
 from pydnsk8s.listen.backlog import Backlog, dropped, widen
 from pydnsk8s.listen.begin import begin
-from pydnsk8s.listen.port import Port, Work
+from pydnsk8s.listen.port import Port, Waiting
 from pydnsk8s.message import Client
 
 _DRAIN = 64  # packets a wake, so that TCP, timers and upstreams have their turn
@@ -132,19 +132,20 @@ class Udp:
                 self._give_up_oldest()
             begin(self._answer(reply, sender, send), self._loop)
 
-    async def _answer(self, work: Work, sender: Sender, send: Callable[[bytes, Sender], object]) -> None:
+    async def _answer(self, waiting: Waiting, sender: Sender, send: Callable[[bytes, Sender], object]) -> None:
         task = asyncio.current_task(self._loop)
         assert task is not None, "begin() has seen to it"
         self._waiting[task] = None
         try:
-            reply = await work
+            reply = await waiting.router.answer(waiting.query, waiting.way, waiting.later)
         finally:
             self._waiting.pop(task, None)
-        if reply is not None:
+        wire = self.port.complete(waiting, reply)
+        if wire is not None:
             # Sent together before the loop waits again: one wake-up of the other side serves them all.
             if not self._outbox:
                 self._loop.call_soon(self._send_all)
-            self._outbox.append((send, reply, sender))
+            self._outbox.append((send, wire, sender))
 
     def _give_up_oldest(self) -> None:
         """Make room: who has waited longest for a plugin is the least likely to be waited for by a client."""
