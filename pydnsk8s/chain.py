@@ -89,7 +89,12 @@ def link(plugins: Sequence[Plugin]) -> Chain:
 
 def takes_part(plugin: Plugin) -> bool:
     """Whether the plugin has a hand in answers."""
-    return any(getattr(type(plugin), hook) is not getattr(Plugin, hook) for hook in _HOOKS)
+    return bool(_own(plugin))
+
+
+def _own(plugin: Plugin) -> set[str]:
+    """The hooks that the plugin overrides."""
+    return {hook for hook in _HOOKS if getattr(type(plugin), hook) is not getattr(Plugin, hook)}
 
 
 def _stops(handlers: Sequence[Plugin], rests: Sequence[Rest]) -> Iterator[Stop]:
@@ -97,7 +102,7 @@ def _stops(handlers: Sequence[Plugin], rests: Sequence[Rest]) -> Iterator[Stop]:
     amends: tuple[Amend, ...] = ()
     later: Later | None = None
     for plugin, rest in zip(handlers, rests, strict=False):
-        own = {hook for hook in _HOOKS if getattr(type(plugin), hook) is not getattr(Plugin, hook)}
+        own = _own(plugin)
         if "at_once" in own or "answer" in own:
             yield Stop(plugin.at_once if "at_once" in own else None, amends, later or Later(rest, amends))
         if "at_once" not in own and "answer" in own:

@@ -163,6 +163,12 @@ def cut(name: bytes, zones: tuple[bytes, ...]) -> tuple[bytes, list[int]] | None
     return best
 
 
+@lru_cache(1024)
+def is_reverse(name: bytes) -> bool:
+    """Whether the name is that of an address or of a network (RFC 1035 section 3.5, RFC 3596 section 2.5)."""
+    return is_under(name, IN_ADDR) or is_under(name, IP6)
+
+
 @lru_cache(4096)
 def reverse(address: bytes) -> bytes:
     """The in-addr.arpa or ip6.arpa name of a packed address (RFC 1035 section 3.5, RFC 3596 section 2.5)."""

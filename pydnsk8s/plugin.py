@@ -128,9 +128,10 @@ class Chain:
     __slots__ = ("_stops", "answer")
 
     def __init__(self, *stops: Stop) -> None:
+        """The last stop is one that has to be waited for in any case."""
         self._stops = stops
-        first = stops[0] if stops else None
-        self.answer: Rest = self._answer if first is None or first.ask or first.later.amends else first.later.rest
+        first = stops[0]
+        self.answer: Rest = self._answer if first.ask or first.later.amends else first.later.rest
         """The reply, waited for if need be."""
 
     def ask(self, query: Query) -> Reply | Later:
@@ -149,7 +150,7 @@ class Chain:
             for amend in amends:
                 reply = amend(query, reply)
             return reply
-        return Later(fail)
+        raise AssertionError("the last stop has to be waited for")
 
     async def _answer(self, query: Query) -> Reply:
         turn = self.ask(query)

@@ -47,7 +47,7 @@ def _alias(reading: Reading, values: Iterable[Value]) -> Value | None:
             return None
         if found is None and value.kind == codes.CNAME and not value.mail and not value.port:
             found = value
-    return None if found is None or _is_reverse(reading.zone) else found
+    return None if found is None or names.is_reverse(reading.zone) else found
 
 
 def _follow(reading: Reading, record: Record) -> Answer:
@@ -73,7 +73,7 @@ def _of_type(reading: Reading, values: Sequence[Value]) -> Answer:
             return records.services(reading, [value for value in values if value.port > 0], _resolver(reading))
         case codes.MX:
             return records.mail(reading, values, _resolver(reading))
-        case codes.PTR if _is_reverse(reading.zone):
+        case codes.PTR if names.is_reverse(reading.zone):
             return records.pointers(reading, values)
         case _:
             made = []
@@ -86,7 +86,3 @@ def _resolver(reading: Reading) -> records.Resolve:
         return [record for reply in replies if reply and reply.rcode == codes.NOERROR for record in reply.answer]
 
     return resolve
-
-
-def _is_reverse(zone: bytes) -> bool:
-    return names.is_under(zone, names.IN_ADDR) or names.is_under(zone, names.IP6)

@@ -50,14 +50,14 @@ class IpName(Plugin):
         self.acme = False
         """Whether challenges for a certificate are delegated to the address they are about."""
         self.fall = NOWHERE
-        self._home = next(zone for zone in zones if not _is_reverse(zone))
+        self._home = next(zone for zone in zones if not names.is_reverse(zone))
         self._block = block
         self._own: list[bytes] = []
 
     @classmethod
     def setup(cls, directive: Directive, block: ServerBlock) -> Self:
         zones = directive.zones(directive.args) or block.zones
-        if all(_is_reverse(zone) for zone in zones):
+        if all(names.is_reverse(zone) for zone in zones):
             raise directive.error(
                 "a zone that holds names is needed, not only reverse zones", hint="ipname example.org"
             )
@@ -104,7 +104,7 @@ class IpName(Plugin):
         addresses = self._servers(zone).get(name)
         if addresses:
             return [self._address(name, address) for address in addresses]
-        if _is_reverse(zone):
+        if names.is_reverse(zone):
             return self._pointer(name)
         return [self._address(name, held) for held in self._read_off(name, zone) if held and self._allows(held)]
 
@@ -150,7 +150,7 @@ class IpName(Plugin):
 
     def _home_of(self, zone: bytes) -> bytes:
         """The zone of the names that belong to a zone: reverse zones have none of their own."""
-        return self._home if _is_reverse(zone) else zone
+        return self._home if names.is_reverse(zone) else zone
 
     def _soa(self, zone: bytes) -> Record:
         primary, mailbox = next(iter(self._servers(zone))), names.join(b"hostmaster", to=self._home_of(zone))
@@ -162,10 +162,6 @@ class IpName(Plugin):
     def _allows(self, packed: bytes) -> bool:
         address = ipaddress.ip_address(packed)
         return not self.allowed or any(address in network for network in self.allowed)
-
-
-def _is_reverse(zone: bytes) -> bool:
-    return names.is_under(zone, names.IN_ADDR) or names.is_under(zone, names.IP6)
 
 
 def _networks(option: Option, word: str) -> list[Network]:

@@ -19,7 +19,7 @@ from pydnsk8s.plugins.k8s_external.outside import Face, at_host, below, face, fa
 from pydnsk8s.plugins.kubernetes import Kubernetes, records
 from pydnsk8s.plugins.kubernetes.finding import endpoint_name, exposed
 from pydnsk8s.plugins.kubernetes.name import words_of
-from pydnsk8s.plugins.kubernetes.options import Options, is_reverse
+from pydnsk8s.plugins.kubernetes.options import Options
 
 _TIMERS = (7200, 1800, 86_400)  # refresh, retry and expire, in seconds, as CoreDNS has them
 _USAGE = {"apex": "apex LABEL", "ttl": "ttl SECONDS", "headless": "headless", "fallthrough": "fallthrough [ZONES...]"}
@@ -40,13 +40,13 @@ class K8sExternal(Plugin):
         self.headless = False
         """Whether headless services are reachable at their endpoints."""
         self.fall = NOWHERE
-        self._home = next(zone for zone in zones if not is_reverse(zone))
+        self._home = next(zone for zone in zones if not names.is_reverse(zone))
         self._block = block
 
     @classmethod
     def setup(cls, directive: Directive, block: ServerBlock) -> Self:
         zones = directive.zones(directive.args) or block.zones
-        if all(is_reverse(zone) for zone in zones):
+        if all(names.is_reverse(zone) for zone in zones):
             raise directive.error(
                 "a zone that holds names is needed, not only reverse zones", hint="k8s_external example.org"
             )
@@ -79,7 +79,7 @@ class K8sExternal(Plugin):
 
     def transfer(self, zone: bytes) -> Iterator[Record] | None:
         """The records of a zone, for secondaries; reverse zones are not copied."""
-        if zone not in self.zones or is_reverse(zone):
+        if zone not in self.zones or names.is_reverse(zone):
             return None
         return self._records(zone, self._index.copy()) if self._index.synced else iter(())
 
@@ -115,7 +115,7 @@ class K8sExternal(Plugin):
             # Never a false NXDOMAIN, whoever might be asked instead.
             error = "the cluster is not known yet"
             return Reply(codes.SERVFAIL, authority=(self._soa(zone, self._index),), plugin=self.name, error=error)
-        outcome = self._look_up_address(query, zone) if is_reverse(zone) else self._look_up(query, zone)
+        outcome = self._look_up_address(query, zone) if names.is_reverse(zone) else self._look_up(query, zone)
         if isinstance(outcome, Reply) or self.fall.through(query.name):
             return outcome
         soa = self._soa(zone, self._index)
@@ -205,7 +205,7 @@ class K8sExternal(Plugin):
 
     def _home_of(self, zone: bytes) -> bytes:
         """The zone that the name server of a zone has its name in; reverse zones hold no addresses."""
-        return self._home if is_reverse(zone) else zone
+        return self._home if names.is_reverse(zone) else zone
 
     def _ns(self, zone: bytes) -> Record:
         return Record(zone, codes.NS, self.ttl, _below_apex(self._home_of(zone), self.apex, b"ns1"))

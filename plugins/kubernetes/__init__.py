@@ -15,7 +15,7 @@ from pydnsk8s.message import Labels, Query, Record, Reply
 from pydnsk8s.plugin import WAIT, Plugin, Rest, ServerBlock, StartError, Turn
 from pydnsk8s.plugins.kubernetes.answers import Alias, Answers
 from pydnsk8s.plugins.kubernetes.labels import labels_of
-from pydnsk8s.plugins.kubernetes.options import Options, is_reverse, read
+from pydnsk8s.plugins.kubernetes.options import Options, read
 from pydnsk8s.plugins.kubernetes.transfer import zone_records
 
 _log = log.plugin("kubernetes")
@@ -69,11 +69,11 @@ class Kubernetes(Plugin):
         zone = names.closest(query.name, self.options.zones)
         if zone is None:
             return {}
-        return labels_of(query, None if is_reverse(zone) else self._answers.asked(query.name, zone), self.index)
+        return labels_of(query, None if names.is_reverse(zone) else self._answers.asked(query.name, zone), self.index)
 
     def transfer(self, zone: bytes) -> Iterator[Record] | None:
         """The records of a zone, for secondaries; reverse zones are not copied."""
-        if zone not in self.options.zones or is_reverse(zone):
+        if zone not in self.options.zones or names.is_reverse(zone):
             return None
         return zone_records(self.index.copy(), self.options, zone, self._block) if self.index.synced else iter(())
 

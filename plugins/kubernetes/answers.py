@@ -14,7 +14,7 @@ from pydnsk8s.plugin import HAND_ON, ServerBlock
 from pydnsk8s.plugins.kubernetes import records
 from pydnsk8s.plugins.kubernetes.finding import endpoint_name, exposed, find
 from pydnsk8s.plugins.kubernetes.name import Asked, Part, bare, pod_address, take_apart, word, words_of
-from pydnsk8s.plugins.kubernetes.options import Options, is_reverse
+from pydnsk8s.plugins.kubernetes.options import Options
 from pydnsk8s.plugins.kubernetes.servers import name_servers
 
 _PLUGIN = "kubernetes"
@@ -37,7 +37,6 @@ class Answers:
         self._index = index
         self._options = options
         self._block = block
-        self._reverse = frozenset(zone for zone in options.zones if is_reverse(zone))
 
     def find(self, query: Query) -> Reply | Alias | Keep:
         """The reply; for the rest of the chain to answer, how long that is so."""
@@ -52,7 +51,8 @@ class Answers:
             # Neither a false NXDOMAIN nor a cluster's name sent to somebody else's server.
             error = "the cluster is not known yet"
             return Reply(codes.SERVFAIL, authority=(self._soa(zone),), plugin=_PLUGIN, error=error)
-        outcome = self._look_up_address(query, zone) if zone in self._reverse else self._look_up(query, zone, starts)
+        reverse = names.is_reverse(zone)
+        outcome = self._look_up_address(query, zone) if reverse else self._look_up(query, zone, starts)
         if not isinstance(outcome, Keep) or self._options.fall.through(query.name):
             return outcome
         return Reply(codes.NXDOMAIN, authority=(self._soa(zone),), keep=outcome, plugin=_PLUGIN)

@@ -49,7 +49,7 @@ class Options:
     @property
     def primary(self) -> bytes:
         """The zone of the names that addresses point back to: the first that has names of this cluster."""
-        forward = [zone for zone in self.zones if not is_reverse(zone)]
+        forward = [zone for zone in self.zones if not names.is_reverse(zone)]
         return next((zone for zone in forward if zone not in self.multicluster), forward[0])
 
     @property
@@ -63,15 +63,10 @@ class Options:
         return (Namespace, Service, *(kind for kind, needed in wanted.items() if needed))
 
 
-def is_reverse(zone: bytes) -> bool:
-    """Whether a zone holds reverse names."""
-    return names.is_under(zone, names.IN_ADDR) or names.is_under(zone, names.IP6)
-
-
 def read(directive: Directive, block: ServerBlock) -> Options:
     """Read the directive; CorefileError tells what it should not say."""
     options = Options(zones=directive.zones(directive.args) or block.zones)
-    if all(is_reverse(zone) for zone in options.zones):
+    if all(names.is_reverse(zone) for zone in options.zones):
         raise directive.error(
             "a zone that holds names is needed, not only reverse zones", hint="kubernetes cluster.local"
         )

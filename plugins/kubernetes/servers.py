@@ -10,14 +10,14 @@ from pydnsk8s.listen import interfaces
 from pydnsk8s.message import Record
 from pydnsk8s.plugin import ServerBlock
 from pydnsk8s.plugins.kubernetes.finding import endpoint_name, exposed
-from pydnsk8s.plugins.kubernetes.options import Options, is_reverse
+from pydnsk8s.plugins.kubernetes.options import Options
 from pydnsk8s.plugins.kubernetes.records import address, below
 
 
 def name_servers(index: Index, options: Options, zone: bytes, block: ServerBlock) -> list[tuple[bytes, list[Record]]]:
     """Each name server's name with its address records: our services, or ``ns.dns`` with our own addresses."""
     # The names must have addresses: those of reverse zones and of cluster sets are in a zone of this cluster.
-    home = options.primary if is_reverse(zone) or zone in options.multicluster else zone
+    home = options.primary if names.is_reverse(zone) or zone in options.multicluster else zone
     ours = interfaces.reachable(block.hosts)
     found: dict[bytes, dict[bytes, Record]] = {}
     for packed in ours if home not in options.multicluster else ():

@@ -142,7 +142,6 @@ def _records(owner: bytes, value: Value) -> Iterator[tuple[bytes, int, bytes]]:
     if value.port > 0 and value.kind:
         yield owner, codes.SRV, rdata.srv(priority, weight, value.port, target)
     if is_name and not value.mail and not value.port:
-        reverse = names.is_under(owner, names.IN_ADDR) or names.is_under(owner, names.IP6)
-        yield owner, codes.PTR if reverse else codes.CNAME, value.host
+        yield owner, codes.PTR if names.is_reverse(owner) else codes.CNAME, value.host
     if value.text:
         yield owner, codes.TXT, rdata.txt(value.text)

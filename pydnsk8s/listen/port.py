@@ -84,7 +84,7 @@ class Port:
         reply = await router.answer(query, way, later)
         if reply.more is None or reply.rcode == codes.DROP or send is None:
             return self.complete(waiting, reply)
-        limit = LIMIT if way.site is None else way.site.block.limit
+        limit = _limit(way.site)
         wire, size = await _send_all(query, reply.more, _render(query, reply, limit)[0], send, limit)
         self._tell_of(query, reply, router, way.site, wire, size, arrived)
         return wire
@@ -103,7 +103,7 @@ class Port:
         """The reply's bytes, counted, and remembered as it allows."""
         if reply.rcode == codes.DROP:
             return None
-        wire, reply = _render(query, reply, LIMIT if site is None else site.block.limit)
+        wire, reply = _render(query, reply, _limit(site))
         served = self._tell_of(query, reply, router, site, wire, len(wire), arrived)
         # A configuration that was swapped out while its plugins worked must not be remembered.
         if query.plain and router is self.router and gate.admits(query.packet, reply.keep):
@@ -190,6 +190,11 @@ def _render(query: Query, reply: Reply, limit: int) -> tuple[bytes, Reply]:
 
 def _flags(wire: bytes) -> int:
     return wire[2] << 8 | wire[3]
+
+
+def _limit(site: Site | None) -> int:
+    """The largest UDP reply in octets, which is also the size that replies advertise."""
+    return LIMIT if site is None else site.block.limit
 
 
 def _room(query: Query, limit: int) -> int:
