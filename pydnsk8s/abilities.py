@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol, Self, runtime_checkable
 
 from pydnsk8s.message import Labels, Query, Record
+from pydnsk8s.survey import Survey
 
 
 @runtime_checkable
@@ -40,6 +41,18 @@ class Transferable(Protocol):
         """The zone's records as they are now, whatever changes while they are taken: its SOA once and first.
 
         None for a name that is no zone of this plugin; no record at all while the zone's data is not known.
+        """
+
+
+@runtime_checkable
+class Surveyor(Protocol):
+    """A plugin that knows what there is below a name, so that the gate can answer for names not asked for yet."""
+
+    def survey(self, query: Query) -> Survey | None:
+        """What there is beside the name asked for, of the type asked for; None for no more than this one name.
+
+        Called after the plugin has answered the query. Its replies for the names beside it must be the same but for
+        the address found.
         """
 
 

@@ -6,13 +6,18 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 
+from pydnsk8s import names
 from pydnsk8s import plugins as rooms
+from pydnsk8s.abilities import Surveyor
 from pydnsk8s.corefile import Block, CorefileError, Directive, Problem
-from pydnsk8s.plugin import Amend, Chain, Later, Plugin, Rest, ServerBlock, Stop, fail, refuse
+from pydnsk8s.keep import Keep
+from pydnsk8s.message import Query
+from pydnsk8s.plugin import HAND_ON, Amend, Chain, Later, Plugin, Rest, ServerBlock, Stop, fail, refuse
+from pydnsk8s.survey import Survey
 
 ORDER = (
     "root", "metadata", "geoip", "cancel", "proxyproto", "quic", "grpc_server", "https", "https3", "timeouts",
@@ -115,6 +120,33 @@ def _stops(handlers: Sequence[Plugin], rests: Sequence[Rest]) -> Iterator[Stop]:
     yield Stop(None, amends, later or Later(rests[-1], amends))
 
 
+def surveys(plugins: Sequence[Plugin]) -> dict[str, Callable[[Query], Survey | None]]:
+    """What those plugins that can tell know of the names beside one asked for, by the plugins' names."""
+    found: dict[str, Callable[[Query], Survey | None]] = {}
+    for at, plugin in enumerate(plugins):
+        # Of a directive used twice nobody could tell which one has answered.
+        if isinstance(plugin, Surveyor) and not any(
+            other.name == plugin.name for other in plugins if other is not plugin
+        ):
+            before = [other for other in plugins[:at] if takes_part(other)]
+            found[plugin.name] = partial(_survey, plugin, before)
+    return found
+
+
+def _survey(plugin: Surveyor, before: Sequence[Plugin], query: Query) -> Survey | None:
+    """What the plugin knows, as long as all before it let every such name pass alike."""
+    keep = HAND_ON
+    for other in before:
+        passes = other.passes(names.parent(query.name))
+        if passes is None:
+            return None
+        keep &= passes
+    survey = plugin.survey(query)
+    if survey is None or keep != Keep(stamps=keep.stamps):
+        return None
+    return survey._replace(stamps=survey.stamps | keep.stamps)
+
+
 def set_up(blocks: Sequence[tuple[Block, ServerBlock]]) -> Iterator[Problem]:
     """Set up the plugins of all blocks in chain order and link them; yields every problem found."""
     for written, block in blocks:
@@ -137,6 +169,7 @@ def set_up(blocks: Sequence[tuple[Block, ServerBlock]]) -> Iterator[Problem]:
                 if not any(plugin is other for other in block.plugins):
                     block.plugins.append(plugin)
         block.chain = link(block.plugins)
+        block.surveys = surveys(block.plugins)
         block.watchers = tuple(plugin for plugin in block.plugins if type(plugin).seen is not Plugin.seen)
 
 

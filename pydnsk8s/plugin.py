@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol, Self, T
 from pydnsk8s import codes, names
 from pydnsk8s.keep import ALWAYS, NEVER, Keep
 from pydnsk8s.message import Query, Reply, Seen
+from pydnsk8s.survey import Survey
 
 if TYPE_CHECKING:
     from pydnsk8s.corefile import Directive, Key, Problem
@@ -75,6 +76,14 @@ class Plugin:
         if isinstance(turn, Reply):
             return turn
         return self.amend(query, (await rest(query)).under(turn or HAND_ON))
+
+    def passes(self, parent: bytes) -> Keep | None:
+        """For how long all names one label below the parent pass this plugin alike; None if it cannot tell.
+
+        That is: it hands all of them on, and does the same to the replies of those behind it whatever the name, whoever
+        asks. What is so always says HAND_ON.
+        """
+        return None
 
     def seen(self, batch: Sequence[Seen]) -> None:
         """Take note of queries already answered, in batches and after the fact."""
@@ -233,6 +242,8 @@ class ServerBlock:
     chain: Chain | None = None
     watchers: tuple[Plugin, ...] = ()
     """The plugins that want to see every query."""
+    surveys: dict[str, Callable[[Query], Survey | None]] = field(default_factory=dict)
+    """By the plugin that answered a query: what there is beside the name, as the whole chain sees it."""
 
     def find(self, kind: type[P]) -> P | None:
         """The plugin of this class set up in the block so far, or None."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from pydnsk8s import codes, metrics, names
@@ -47,6 +48,9 @@ class Router:
         self._short: dict[bytes, Way | None] = {}
         """The same zones, and the way to those that one block serves whoever asks."""
         self._any_class = False
+        self._filtered = False
+        self._above: set[bytes] = set()
+        """The names above the zones."""
 
     def add(self, zone: bytes, block: ServerBlock) -> None:
         """Serve a zone from a block; several blocks of one zone are tried in this order."""
@@ -55,6 +59,8 @@ class Router:
         if block.traffic and self.dropped is None:
             self.dropped = metrics.traffic(self.label, "dropped")
         self._any_class = self._any_class or block.any_class
+        self._filtered = self._filtered or bool(block.filters)
+        self._above.update(islice(names.suffixes(zone), 1, None))
         sites = self._sites.setdefault(zone, [])
         sites.append(Site(zone, block, labellers, traffic))
         self._short[zone] = None if len(sites) > 1 or labellers else Way(sites[0], ALWAYS, codes.NOERROR)
@@ -62,6 +68,10 @@ class Router:
     def serves(self, zone: bytes) -> bool:
         """Whether some block serves just this zone here."""
         return zone in self._sites
+
+    def divides(self, parent: bytes) -> bool:
+        """Whether questions for names below a parent may go to different blocks, by the name or by who asks."""
+        return self._filtered or parent in self._above
 
     @property
     def sites(self) -> tuple[Site, ...]:

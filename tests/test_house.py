@@ -17,7 +17,7 @@ FILES = sorted(
     if "stubs" not in path.parts and (PACKAGE / "plugins") not in path.parents
 )
 
-GROUND = {"background", "clock", "codes", "files", "keep", "log", "names", "version"}
+GROUND = {"background", "clock", "codes", "files", "keep", "log", "names", "survey", "version"}
 MATTER = GROUND | {"abilities", "corefile", "message", "metrics", "rdata", "response", "subnet", "wire"}
 SERVING = MATTER | {"chain", "configuration", "gate", "listen", "plugin", "router"}
 MAY_IMPORT: dict[str, set[str]] = {
@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "keep": set(),
     "log": set(),
     "names": set(),
+    "survey": {"keep"},
     "version": set(),
     "rdata": {"codes", "names"},
     "metrics": {"codes", "names"},
@@ -36,15 +37,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "response": {"codes", "message", "names"},
     "subnet": {"codes", "keep", "message"},
     "wire": {"codes", "keep", "message", "names", "rdata", "subnet"},
-    "gate": {"codes", "keep", "message", "wire"},
-    "abilities": {"message"},
-    "plugin": {"codes", "corefile", "keep", "message", "metrics", "names"},
+    "gate": {"codes", "keep", "message", "survey", "wire"},
+    "abilities": {"message", "survey"},
+    "plugin": {"codes", "corefile", "keep", "message", "metrics", "names", "survey"},
     "geo": MATTER,
     "zone": MATTER,
     "etcd": MATTER,
     "kube": MATTER,
     "upstream": MATTER,
-    "chain": {"corefile", "plugin", "plugins"},
+    "chain": MATTER | {"plugin", "plugins"},
     "router": MATTER | {"plugin"},
     "configuration": MATTER | {"chain", "plugin", "router"},
     "listen": MATTER | {"gate", "plugin", "router"},

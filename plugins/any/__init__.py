@@ -6,7 +6,7 @@ from typing import Self
 
 from pydnsk8s import codes, rdata
 from pydnsk8s.corefile import Directive
-from pydnsk8s.keep import ALWAYS
+from pydnsk8s.keep import ALWAYS, Keep
 from pydnsk8s.message import Query, Record, Reply
 from pydnsk8s.plugin import HAND_ON, Plugin, ServerBlock, Turn
 
@@ -25,6 +25,9 @@ class Any(Plugin):
             raise directive.arguments("any")
         directive.no_options()
         return cls()
+
+    def passes(self, parent: bytes) -> Keep:
+        return HAND_ON
 
     def at_once(self, query: Query) -> Turn:
         if query.type != codes.ANY:

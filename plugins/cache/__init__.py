@@ -69,6 +69,9 @@ class Cache(Plugin):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def passes(self, parent: bytes) -> Keep:
+        return HAND_ON
+
     def at_once(self, query: Query) -> Turn:
         if not self._concerns(query):
             return HAND_ON

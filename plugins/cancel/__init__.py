@@ -7,8 +7,9 @@ from typing import Self
 
 from pydnsk8s import codes
 from pydnsk8s.corefile import Directive
+from pydnsk8s.keep import Keep
 from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock
+from pydnsk8s.plugin import HAND_ON, Plugin, Rest, ServerBlock
 
 _DEFAULT = 5.001  # seconds; just over the 5 s after which a resolver library asks again
 _SHORTEST = 0.001  # seconds
@@ -31,6 +32,9 @@ class Cancel(Plugin):
             case [duration]:
                 return cls(directive.duration(duration, low=_SHORTEST))
         raise directive.arguments("cancel [DURATION]")
+
+    def passes(self, parent: bytes) -> Keep:
+        return HAND_ON
 
     def amend(self, query: Query, reply: Reply) -> Reply:
         return reply  # what is known at once takes no time

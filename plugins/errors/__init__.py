@@ -8,7 +8,8 @@ import warnings
 from typing import TYPE_CHECKING, Self
 
 from pydnsk8s import codes, log, names
-from pydnsk8s.plugin import Plugin, ServerBlock
+from pydnsk8s.keep import Keep
+from pydnsk8s.plugin import HAND_ON, Plugin, ServerBlock
 from pydnsk8s.plugins.errors.flood import Flood
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ class Errors(Plugin):
                 case _:
                     raise option.unknown("stacktrace", "consolidate")
         return errors
+
+    def passes(self, parent: bytes) -> Keep:
+        return HAND_ON
 
     def amend(self, query: Query, reply: Reply) -> Reply:
         if reply.error:

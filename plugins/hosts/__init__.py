@@ -10,6 +10,7 @@ from typing import Self
 
 from pydnsk8s import background, codes, log, metrics, names
 from pydnsk8s.corefile import Directive, Option
+from pydnsk8s.keep import Keep
 from pydnsk8s.message import Query, Record, Reply
 from pydnsk8s.plugin import HAND_ON, NOWHERE, Fall, Plugin, ServerBlock, Turn
 
@@ -113,6 +114,13 @@ class Hosts(Plugin):
         if (old.path, old.zones) == (self.path, self.zones):
             self.table, self._mark, self._readable = old.table, old._mark, old._readable
         return False  # the old one still watches the file
+
+    def passes(self, parent: bytes) -> Keep | None:
+        if names.is_reverse(parent) or parent in self.table.parents:
+            return None
+        if not self._has(parent) and not any(names.parent(zone) == parent for zone in self.zones):
+            return HAND_ON
+        return self.table.keep if self.falls.through(parent) else None
 
     def at_once(self, query: Query) -> Turn:
         if query.klass != codes.IN:

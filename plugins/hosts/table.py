@@ -19,6 +19,8 @@ class Table:
         self.keep = Keep.while_(self.stamp)
         self.entries = 0
         """Addresses of names and names of addresses, counted together (as CoreDNS does)."""
+        self.parents: set[bytes] = set()
+        """The names that the names with addresses are one label below."""
         self._addresses: dict[bytes, tuple[bytes, ...]] = {}
         self._owners: dict[bytes, list[bytes]] = {}
 
@@ -28,6 +30,7 @@ class Table:
         if address in known:
             return  # RFC 2181 section 5: a record set holds no record twice
         self._addresses[name] = (*known, address)
+        self.parents.add(names.parent(name))
         self.entries += 1
         if reverse and not name.startswith(_ASTERISK):
             self._owners.setdefault(address, []).append(name)

@@ -16,7 +16,9 @@ from pydnsk8s.plugin import WAIT, Plugin, Rest, ServerBlock, StartError, Turn
 from pydnsk8s.plugins.kubernetes.answers import Alias, Answers
 from pydnsk8s.plugins.kubernetes.labels import labels_of
 from pydnsk8s.plugins.kubernetes.options import Options, read
+from pydnsk8s.plugins.kubernetes.surveys import survey
 from pydnsk8s.plugins.kubernetes.transfer import zone_records
+from pydnsk8s.survey import Survey
 
 _log = log.plugin("kubernetes")
 
@@ -80,6 +82,10 @@ class Kubernetes(Plugin):
     def at_once(self, query: Query) -> Turn:
         found = self._answers.find(query)
         return WAIT if isinstance(found, Alias) else found
+
+    def survey(self, query: Query) -> Survey | None:
+        """What the cluster has beside the name asked for."""
+        return survey(self.index, self.options, query)
 
     async def answer(self, query: Query, rest: Rest) -> Reply:
         found = self._answers.find(query)

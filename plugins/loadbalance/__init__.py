@@ -13,7 +13,7 @@ from pydnsk8s import background, codes, log
 from pydnsk8s.corefile import CorefileError, Directive, Option, did_you_mean
 from pydnsk8s.keep import NEVER, TURNS, Keep
 from pydnsk8s.message import Query, Record, Reply
-from pydnsk8s.plugin import Plugin, ServerBlock, StartError
+from pydnsk8s.plugin import HAND_ON, Plugin, ServerBlock, StartError
 from pydnsk8s.wire import Forwarded
 
 from .weights import WeightError, Weights, load
@@ -119,6 +119,9 @@ class Loadbalance(Plugin):
             old, self.weights = self.weights, load(file)
             self._mark = mark
             old.stamp.retire()
+
+    def passes(self, parent: bytes) -> Keep:
+        return HAND_ON
 
     def amend(self, query: Query, reply: Reply) -> Reply:
         if reply.rcode != codes.NOERROR or query.type in _TRANSFERS:

@@ -8,7 +8,7 @@ from typing import Self
 
 from pydnsk8s import codes, log, names
 from pydnsk8s.corefile import Directive
-from pydnsk8s.keep import NEVER
+from pydnsk8s.keep import NEVER, Keep
 from pydnsk8s.message import Edns, Query, Reply
 from pydnsk8s.metrics import Counter
 from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, Turn
@@ -46,6 +46,9 @@ class Loop(Plugin):
         if directive.args:
             raise directive.arguments("loop")
         return cls(block)
+
+    def passes(self, parent: bytes) -> Keep:
+        return HAND_ON
 
     def at_once(self, query: Query) -> Turn:
         return HAND_ON if query.name != self._asked or query.type != codes.HINFO else WAIT

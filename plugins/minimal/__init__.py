@@ -6,8 +6,9 @@ from typing import Self
 
 from pydnsk8s import codes
 from pydnsk8s.corefile import Directive
+from pydnsk8s.keep import Keep
 from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import Plugin, ServerBlock
+from pydnsk8s.plugin import HAND_ON, Plugin, ServerBlock
 
 
 class Minimal(Plugin):
@@ -21,6 +22,9 @@ class Minimal(Plugin):
             raise directive.arguments("minimal")
         directive.no_options()
         return cls()
+
+    def passes(self, parent: bytes) -> Keep:
+        return HAND_ON
 
     def amend(self, query: Query, reply: Reply) -> Reply:
         if reply.rcode != codes.NOERROR or not reply.answer or not (reply.authority or reply.additional):

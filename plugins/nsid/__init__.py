@@ -7,8 +7,9 @@ from typing import Self
 
 from pydnsk8s import codes
 from pydnsk8s.corefile import Directive
+from pydnsk8s.keep import Keep
 from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import Plugin, ServerBlock
+from pydnsk8s.plugin import HAND_ON, Plugin, ServerBlock
 
 _LONGEST = 255  # octets; a longer name would crowd out the answer
 
@@ -31,6 +32,9 @@ class Nsid(Plugin):
                 f"nsid: expected at most {_LONGEST} octets, found {len(identifier)}", directive.args[0]
             )
         return cls(identifier)
+
+    def passes(self, parent: bytes) -> Keep:
+        return HAND_ON
 
     def amend(self, query: Query, reply: Reply) -> Reply:
         # RFC 5001 section 2.2: only a query that carries the option gets it back.

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import socket
 from collections import deque
+from collections.abc import Callable
 from functools import lru_cache
 
 from pydnsk8s.gate.door import Door
 from pydnsk8s.gate.entry import Entry, Fork, Sender, Watch, question_end
+from pydnsk8s.gate.family import Families
+from pydnsk8s.gate.mold import Tell
 from pydnsk8s.keep import Keep
 from pydnsk8s.message import Tally
+from pydnsk8s.survey import Survey
 
 __all__ = ["Gate", "Sender", "Watch", "packed"]
 
@@ -44,6 +48,7 @@ class Gate:
         self._forks: dict[bytes, Fork] = {}
         self._held = 0
         self._door = Door(entries)
+        self._families = Families(self._door)
         self._open = entries // 16
         self._small: deque[bytes] = deque()
         self._main: deque[bytes] = deque()
@@ -60,7 +65,7 @@ class Gate:
             entry.hits += 1
             return packet[:2] + entry.tail
         if entry is None and not self._forks and tail == tail.lower():
-            return None  # it is its own key
+            return self._families.reply(packet, tail)  # it is its own key
         return self._look_closer(packet, sender, now)
 
     def _look_closer(self, packet: bytes, sender: Sender, now: float) -> bytes | None:
@@ -76,7 +81,7 @@ class Gate:
         if entry is None and key in self._forks:
             entry = self._forks[key].find(packed(sender[0]), now)
         if entry is None:
-            return None
+            return self._families.reply(packet, key) if key == key.lower() else None
         if not entry.good(now):
             entry.settle()
             return None
@@ -88,6 +93,10 @@ class Gate:
         if entry.watch is not None:
             entry.watch(packet, reply, sender)
         return reply
+
+    def learn(self, packet: bytes, reply: bytes, survey: Callable[[], Survey | None], tell: Tell) -> None:
+        """Take a reply as an example of those for the names beside, which the survey knows."""
+        self._families.learn(packet, _key(packet), reply, survey, tell)
 
     def admits(self, packet: bytes, keep: Keep) -> bool:
         """Whether a reply to the packet is worth remembering: kept at all, and once there are many, asked before."""
@@ -181,6 +190,7 @@ class Gate:
             entry.settle()
         for fork in self._forks.values():
             fork.settle()
+        self._families.settle()
 
     def forget(self) -> None:
         """Drop everything: the configuration has changed."""
@@ -189,6 +199,7 @@ class Gate:
             store.clear()
         self._held = 0
         self._door = Door(self.entries)
+        self._families = Families(self._door)
 
 
 def _rest(held: Entry | Fork) -> None:

@@ -36,6 +36,14 @@ class _Stamps:
 _ALIVE = Stamp()
 
 
+def pair(stamps: frozenset[Stamp]) -> tuple[Stamp | _Stamps, Stamp | _Stamps]:
+    """Two that are alive as long as all of them: one or two are the rule, and cheaper to ask than all of many."""
+    if len(stamps) > 2:
+        return _Stamps(stamps), _ALIVE
+    first, second, *_ = (*stamps, _ALIVE, _ALIVE)
+    return first, second
+
+
 class Entry:
     """One remembered reply."""
 
@@ -61,9 +69,7 @@ class Entry:
         """The reply without its id."""
         self.until = now + keep.seconds
         """Until when ``tail`` is right: the end, or with ageing TTLs the next whole second."""
-        # One or two stamps are the rule; asking them is cheaper than asking all of many.
-        stamps: tuple[Stamp | _Stamps, ...] = (*keep.stamps, _ALIVE, _ALIVE)
-        self.stamp, self.other = stamps[:2] if len(stamps) < 5 else (_Stamps(keep.stamps), _ALIVE)
+        self.stamp, self.other = pair(keep.stamps)
         self.question_end = question_end
         self.ring: tuple[int, int, int] | None = _ring(b"\0\0" + tail) if keep.turns else None
         """Where the address records stand in the tail and how long each is, if they take turns."""

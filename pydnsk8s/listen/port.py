@@ -6,7 +6,8 @@ import asyncio
 import logging
 import struct
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
 from pydnsk8s import clock, codes, metrics, names
 from pydnsk8s.gate import Gate, Sender, Watch, packed
@@ -19,6 +20,8 @@ _log = logging.getLogger("pydnsk8s.server")
 _SMALLEST = 512  # RFC 1035 section 4.2.1: octets every UDP client takes
 _LARGEST = 65_535
 
+Served: TypeAlias = tuple[metrics.Traffic, metrics.ShapeKey]
+"""Where a reply was counted, and as what."""
 Send = Callable[[bytes], Awaitable[bool]]
 """Sends a message, then waits until there is room for the next one; False if nobody is left to take it."""
 
@@ -69,7 +72,7 @@ class Port:
         reply = router.at_once(query, way)
         if not isinstance(reply, Reply):
             return Waiting(query, reply, router, way, gate, arrived)
-        return self._finish(query, reply, router, way.site, gate, arrived)
+        return self._finish(query, reply, router, way.site, gate, arrived, learn=True)
 
     async def answer(
         self, packet: bytes, client: Client, gate: Gate, arrived: float, send: Send | None = None
@@ -98,23 +101,55 @@ class Port:
         return self._finish(query, reply, router, way.site, gate, arrived)
 
     def _finish(
-        self, query: Query, reply: Reply, router: Router, site: Site | None, gate: Gate, arrived: float
+        self,
+        query: Query,
+        reply: Reply,
+        router: Router,
+        site: Site | None,
+        gate: Gate,
+        arrived: float,
+        *,
+        learn: bool = False,
     ) -> bytes | None:
-        """The reply's bytes, counted, and remembered as it allows."""
+        """The reply's bytes, counted, and remembered as it allows; the gate may ``learn`` from it, too."""
         if reply.rcode == codes.DROP:
             return None
         wire, reply = _render(query, reply, _limit(site))
         served = self._tell_of(query, reply, router, site, wire, len(wire), arrived)
         # A configuration that was swapped out while its plugins worked must not be remembered.
-        if query.plain and router is self.router and gate.admits(query.packet, reply.keep):
+        if not query.plain or router is not self.router:
+            return wire
+        if learn and site is not None and reply.plugin in site.block.surveys:
+            self._learn(query, reply, wire, site.block, gate, served)
+        if gate.admits(query.packet, reply.keep):
             tallies = reply.tallies if served is None else (*reply.tallies, _Replayed(*served, gate))
             watch = self._watch(site, query, reply, gate) if site is not None and site.block.watchers else None
             gate.remember(query.packet, wire, reply.keep, query.client.address, arrived, tallies=tallies, watch=watch)
         return wire
 
+    def _learn(
+        self, query: Query, reply: Reply, wire: bytes, block: ServerBlock, gate: Gate, served: Served | None
+    ) -> None:
+        """Show the gate a reply that may be an example for the names beside the one asked for."""
+        # Nothing that a later reply would not have: no watcher to tell, no counter, no part that depends on who asks.
+        keep = reply.keep
+        if (
+            block.watchers
+            or reply.tallies
+            or reply.error
+            or not keep.live
+            or keep.prefix4
+            or keep.prefix6
+            or keep.scope
+        ):
+            return
+        if not self.router.divides(names.parent(query.name)):
+            survey = partial(block.surveys[reply.plugin], query)
+            gate.learn(query.packet, wire, survey, partial(_count_made, served, gate))
+
     def _tell_of(
         self, query: Query, reply: Reply, router: Router, site: Site | None, wire: bytes, size: int, arrived: float
-    ) -> tuple[metrics.Traffic, metrics.ShapeKey] | None:
+    ) -> Served | None:
         """Count the reply, and note it for the plugins that want to see it; where it was counted, and as what."""
         seconds = clock.now() - arrived
         for tally in reply.tallies:
@@ -205,6 +240,13 @@ def _room(query: Query, limit: int) -> int:
         return _SMALLEST
     # RFC 6891 section 6.2.5: sizes below 512 mean 512.
     return min(max(query.edns.size, _SMALLEST), limit)
+
+
+def _count_made(served: Served | None, gate: Gate, longer: int, servings: int) -> None:
+    """Count replies that the gate made, whose questions are so much longer than that of the one it learned from."""
+    if served is not None:
+        traffic, shape = served
+        traffic.count((*shape[:6], shape[6] + longer, shape[7] + longer), servings, servings * gate.pace)
 
 
 class _Replayed:

@@ -1,0 +1,234 @@
+"""kubernetes behind the gate: names asked for the first time get from there what the whole chain would say."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pydnsk8s import chain, clock, codes, corefile, names, testing
+from pydnsk8s.configuration import configure
+from pydnsk8s.gate import Gate
+from pydnsk8s.kube.objects import Object
+from pydnsk8s.listen.port import Port
+from pydnsk8s.message import Client, Edns, Query
+from pydnsk8s.plugins.kubernetes import Kubernetes
+from pydnsk8s.wire import query
+from tests import strategies as draw
+from tests.plugins.kubernetes.clusters import endpoint, endpoints, fill, service
+from tests.plugins.kubernetes.test_honest import NAMES, NAMESPACES, OPTIONS, clusters, objects
+
+HERE = ("192.0.2.1", 5353)
+ASKER = Client(b"\xc0\0\2\1", 5353)
+BLOCK = """. {{
+    errors
+    prometheus 127.0.0.1:0
+    kubernetes cluster.local clusterset.local 10.in-addr.arpa {{
+{options}
+    }}
+    cache 30
+    loadbalance
+    {more}
+}}
+"""
+FORMS: tuple[dict[str, Any], ...] = ({}, {}, {"edns": Edns(1232)}, {"edns": Edns(4096, do=True)}, {"flags": 0})
+
+
+class Asked:
+    """A server block with a cluster, asked through one gate that stays, or with none to speak of."""
+
+    def __init__(self, *held: Object, options: str = "", more: str = "", blocks: str = "") -> None:
+        text = BLOCK.format(options=options, more=more) + blocks
+        configuration = configure(corefile.parse(text, known=chain.known()))
+        found = next(plugin for plugin in configuration.plugins if isinstance(plugin, Kubernetes))
+        self.index = found.index
+        fill(found.index, found.options.kinds, held)
+        self.port = Port(next(iter(configuration.routers.values())))
+        self.gate = self.port.gate("udp", 1)
+        self.made = 0
+
+    def ask(self, packet: bytes) -> bytes | None:
+        """The reply by way of the gate; None if it has to be waited for."""
+        reply = self.gate.look(packet, HERE, clock.now())
+        self.made += reply is not None
+        return reply or self._respond(packet, self.gate)
+
+    def anew(self, packet: bytes) -> bytes | None:
+        """The reply that the chain gives."""
+        return self._respond(packet, Gate(entries=16))
+
+    def _respond(self, packet: bytes, gate: Gate) -> bytes | None:
+        reply = self.port.respond(packet, ASKER, gate, clock.now())
+        return reply if isinstance(reply, bytes) else None
+
+    def is_made(self, name: str, type: int = codes.A) -> bool:
+        """Ask for a name; whether the gate made the reply, which then has to be the chain's."""
+        packet, before = query(names.parse(name), type, id=7), self.made
+        assert said(self.ask(packet)) == said(self.anew(packet))
+        return self.made > before
+
+
+def said(reply: bytes | None) -> object:
+    """A reply but for the order of its addresses, and for the serial in a denial, which tells clients nothing."""
+    if reply is None:
+        return None
+    read = testing.read(reply)
+    authority = [line.split()[:5] + line.split()[6:] for line in read.authority]
+    return read.rcode, read.flags, sorted(read.answer), authority, sorted(read.additional), reply[:2], reply[-11:]
+
+
+def some_names() -> Iterator[str]:
+    labels = ("db", "web", "nope", "10-0-0-1", "_tcp", "2001-db8--1", "blue", "zone")
+    for zone in ("cluster.local", "clusterset.local"):
+        for label in (*labels, "svc", "pod", "dns-version", "ns.dns"):
+            yield f"{label}.{zone}"
+            for middle in ("svc", "pod", "dns", "example"):
+                yield f"{label}.{middle}.{zone}"
+                for namespace in (*NAMESPACES, "gone"):
+                    yield f"{label}.{namespace}.{middle}.{zone}"
+                    yield from (f"{label}.{name}.{namespace}.{middle}.{zone}" for name in (*NAMES, "gone"))
+    for label in labels:
+        yield f"{label}._tcp.db.blue.svc.cluster.local"
+        yield f"{label}.pin._zone.db.blue.svc.cluster.local"
+        yield f"{label}.10.in-addr.arpa"
+
+
+ALL_NAMES = tuple(some_names())
+
+
+@pytest.mark.parametrize("options", [*OPTIONS, "fallthrough blue.svc.cluster.local", "pods disabled"])
+@settings(max_examples=40)
+@given(held=clusters, changed=st.lists(objects, max_size=4), seed=st.integers(0, 9999), data=st.data())
+def test_what_the_gate_makes_is_what_the_chain_says(
+    options: str, held: list[Object], changed: list[Object], seed: int, data: st.DataObject
+) -> None:
+    drawn, asked = random.Random(seed), Asked(*held, options=options)
+    for change in (*changed, None):
+        for name in drawn.sample(ALL_NAMES, 60):
+            spelled = names.parse_keeping_case(drawn.choice((name, name, name.title())))
+            type = drawn.choice((codes.A, codes.A, codes.AAAA, codes.SRV))
+            packet = query(spelled, type, id=drawn.randrange(65536), **drawn.choice(FORMS))
+            assert said(asked.ask(packet)) == said(asked.anew(packet)), name
+        if change is not None:
+            if data.draw(st.booleans()):
+                asked.index.put(change)
+            else:
+                asked.index.remove(type_of(change), change.namespace, change.name)
+
+
+def type_of(obj: Object) -> Any:
+    return type(obj)
+
+
+def test_one_reply_of_a_kind_is_enough_for_all_names_beside() -> None:
+    asked = Asked(*(service(f"web-{number}", f"10.0.0.{number}") for number in range(1, 9)))
+    assert [asked.is_made(f"web-{number}.shop.svc.cluster.local") for number in range(1, 9)] == [False] + [True] * 7
+    assert [asked.is_made(f"gone-{number}.shop.svc.cluster.local") for number in range(4)] == [False] + [True] * 3
+    assert [asked.is_made(f"web-{number}.shop.svc.cluster.local", codes.AAAA) for number in (1, 2)] == [False, True]
+
+
+def test_a_flood_of_missing_names_takes_no_room() -> None:
+    asked = Asked(service("web", "10.0.0.1"))
+    for parent in (
+        "cluster.local",
+        "shop.svc.cluster.local",
+        "www.example.com.shop.svc.cluster.local",
+        "x.svc.cluster.local",
+    ):
+        made = [asked.is_made(f"{number:x}.{parent}") for number in range(50)]
+        assert made == [False] + [True] * 49
+    assert len(asked.gate) == 4
+
+
+def test_who_is_asked_for_again_gets_an_entry() -> None:
+    asked = Asked(service("a", "10.0.0.1"), service("b", "10.0.0.2"))
+    asked.is_made("a.shop.svc.cluster.local")
+    assert [asked.is_made("b.shop.svc.cluster.local") for _ in range(4)] == [True, False, True, True]
+    assert len(asked.gate) == 2
+
+
+def test_endpoints_and_pods_are_known_beside_each_other() -> None:
+    held = endpoints("db", endpoint("10.1.0.1", "db-0"), endpoint("10.1.0.2", "db-1"), endpoint("10.1.0.3", "db-2"))
+    asked = Asked(service("db"), held, options="pods insecure")
+    assert [asked.is_made(f"db-{number}.db.shop.svc.cluster.local") for number in range(3)] == [False, True, True]
+    assert [asked.is_made(f"10-9-9-{number}.shop.pod.cluster.local") for number in range(3)] == [False, True, True]
+
+
+def test_a_change_counts_at_once() -> None:
+    asked = Asked(service("a", "10.0.0.1"), service("b", "10.0.0.2"), service("c", "10.0.0.3"))
+    asked.is_made("a.shop.svc.cluster.local")
+    asked.is_made("gone.shop.svc.cluster.local")
+    asked.index.put(service("b", "10.0.0.99"))
+    asked.index.remove(type_of(service("c")), "shop", "c")
+    asked.index.put(service("new", "10.0.0.4"))
+    for name in ("b", "c", "new"):
+        assert asked.is_made(f"{name}.shop.svc.cluster.local")
+    reply = asked.ask(query(names.parse("b.shop.svc.cluster.local"), codes.A, id=1))
+    assert reply is not None
+    assert testing.read(reply).answer == ["b.shop.svc.cluster.local. 5 A 10.0.0.99"]
+
+
+@pytest.mark.parametrize("more", ["hosts {\n 10.9.9.9 b.shop.svc.cluster.local\n fallthrough\n}", "log", "local"])
+async def test_a_plugin_that_looks_at_names_is_asked_for_each(more: str) -> None:
+    asked = Asked(service("a", "10.0.0.1"), service("b", "10.0.0.2"), service("c", "10.0.0.3"), more=more)
+    assert not any(asked.is_made(f"{name}.shop.svc.cluster.local") for name in "abc")
+
+
+KNOWN = Asked(service("a", "10.0.0.1"), endpoints("db", endpoint("10.1.0.1", "db-0")), service("db"))
+LEARNED = [
+    "a.shop.svc.cluster.local",
+    "gone.shop.svc.cluster.local",
+    "gone.cluster.local",
+    "db-0.db.shop.svc.cluster.local",
+]
+
+
+@given(draw.damaged(st.sampled_from([query(names.parse(name), codes.A, id=1) for name in LEARNED])))
+def test_a_damaged_packet_gets_what_it_would_get_from_the_chain(packet: bytes) -> None:
+    for name in LEARNED:
+        KNOWN.is_made(name)
+    made = KNOWN.gate.look(packet, HERE, clock.now())
+    assert made is None or said(made) == said(KNOWN.anew(packet))
+
+
+def test_a_name_behind_the_root_is_no_name() -> None:
+    KNOWN.is_made("gone.shop.svc.cluster.local")
+    packet = query(names.parse("x.shop.svc.cluster.local"), codes.A, id=1)
+    hidden = packet[:12] + b"\0" + packet[14:]
+    assert KNOWN.gate.look(hidden, HERE, clock.now()) is None
+    answer = KNOWN.anew(hidden)
+    assert answer is not None
+    assert testing.read(answer).rcode == "FORMERR"
+
+
+def test_hosts_with_other_names_are_in_nobody_s_way() -> None:
+    hosts = "hosts {\n 10.9.9.9 node-1 host.internal\n fallthrough\n}"
+    asked = Asked(service("a", "10.0.0.1"), service("b", "10.0.0.2"), more=hosts)
+    assert [asked.is_made(f"{name}.shop.svc.cluster.local") for name in "ab"] == [False, True]
+
+
+def test_a_zone_of_another_block_among_the_names_is_left_to_it() -> None:
+    blocks = "b.shop.svc.cluster.local {\n whoami\n}\n"
+    asked = Asked(service("a", "10.0.0.1"), service("b", "10.0.0.2"), service("c", "10.0.0.3"), blocks=blocks)
+    assert not any(asked.is_made(f"{name}.shop.svc.cluster.local") for name in "abc")
+
+
+def test_what_is_made_is_counted_as_if_it_were_asked_for() -> None:
+    asked, other = (Asked(*(service(f"web{'-' * size}x", "10.0.0.1") for size in range(9))) for _ in range(2))
+    sites = [each.port.router.find(Query(names.parse("x.cluster.local"), codes.A)) for each in (asked, other)]
+    counts = []
+    for site, way in zip(sites, (asked.ask, other.anew), strict=True):
+        assert site is not None
+        assert site.traffic is not None
+        site.traffic._shapes = {}
+        for size in range(9):
+            way(query(names.parse(f"web{'-' * size}x.shop.svc.cluster.local"), codes.A, id=1))
+        asked.port.settle()
+        counts.append(site.traffic._shapes)
+    assert counts[0] == counts[1]
+    assert sum(counts[0].values()) == 9
+    assert asked.made == 8
