@@ -46,13 +46,13 @@ class Transferable(Protocol):
 
 @runtime_checkable
 class Surveyor(Protocol):
-    """A plugin that knows what there is below a name, so that the gate can answer for names not asked for yet."""
+    """A plugin that knows what there is in a zone, so that the gate can answer for names not asked for yet."""
 
     def survey(self, query: Query) -> Survey | None:
-        """What there is beside the name asked for, of the type asked for; None for no more than this one name.
+        """The zone that the name is in, as far as the type asked for goes; None if each name has to be asked for.
 
-        Called after the plugin has answered the query. Its replies for the names beside it must be the same but for
-        the address found.
+        Called after the plugin has answered the query. Its replies for other names must be the same but for what is
+        found.
         """
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 
-from pydnsk8s import names
 from pydnsk8s import plugins as rooms
 from pydnsk8s.abilities import Surveyor
 from pydnsk8s.corefile import Block, CorefileError, Directive, Problem
@@ -121,7 +120,7 @@ def _stops(handlers: Sequence[Plugin], rests: Sequence[Rest]) -> Iterator[Stop]:
 
 
 def surveys(plugins: Sequence[Plugin]) -> dict[str, Callable[[Query], Survey | None]]:
-    """What those plugins that can tell know of the names beside one asked for, by the plugins' names."""
+    """What those plugins that can tell know of the zone a question is in, by the plugins' names."""
     found: dict[str, Callable[[Query], Survey | None]] = {}
     for at, plugin in enumerate(plugins):
         # Of a directive used twice nobody could tell which one has answered.
@@ -135,16 +134,16 @@ def surveys(plugins: Sequence[Plugin]) -> dict[str, Callable[[Query], Survey | N
 
 def _survey(plugin: Surveyor, before: Sequence[Plugin], query: Query) -> Survey | None:
     """What the plugin knows, as long as all before it let every such name pass alike."""
+    survey = plugin.survey(query)
+    if survey is None:
+        return None
     keep = HAND_ON
     for other in before:
-        passes = other.passes(names.parent(query.name))
+        passes = other.passes(survey.zone)
         if passes is None:
             return None
         keep &= passes
-    survey = plugin.survey(query)
-    if survey is None or keep != Keep(stamps=keep.stamps):
-        return None
-    return survey._replace(stamps=survey.stamps | keep.stamps)
+    return survey._replace(stamps=survey.stamps | keep.stamps) if keep == Keep(stamps=keep.stamps) else None
 
 
 def set_up(blocks: Sequence[tuple[Block, ServerBlock]]) -> Iterator[Problem]:

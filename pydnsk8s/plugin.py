@@ -77,8 +77,8 @@ class Plugin:
             return turn
         return self.amend(query, (await rest(query)).under(turn or HAND_ON))
 
-    def passes(self, parent: bytes) -> Keep | None:
-        """For how long all names one label below the parent pass this plugin alike; None if it cannot tell.
+    def passes(self, zone: bytes) -> Keep | None:
+        """For how long all names in a zone pass this plugin alike; None if it cannot tell.
 
         That is: it hands all of them on, and does the same to the replies of those behind it whatever the name, whoever
         asks. What is so always says HAND_ON.
@@ -243,7 +243,7 @@ class ServerBlock:
     watchers: tuple[Plugin, ...] = ()
     """The plugins that want to see every query."""
     surveys: dict[str, Callable[[Query], Survey | None]] = field(default_factory=dict)
-    """By the plugin that answered a query: what there is beside the name, as the whole chain sees it."""
+    """By the plugin that answered a query: what there is in the zone, as the whole chain sees it."""
 
     def find(self, kind: type[P]) -> P | None:
         """The plugin of this class set up in the block so far, or None."""

@@ -69,9 +69,9 @@ class Router:
         """Whether some block serves just this zone here."""
         return zone in self._sites
 
-    def divides(self, parent: bytes) -> bool:
-        """Whether questions for names below a parent may go to different blocks, by the name or by who asks."""
-        return self._filtered or parent in self._above
+    def divides(self, zone: bytes) -> bool:
+        """Whether questions for names in a zone may go to different blocks, by the name or by who asks."""
+        return self._filtered or zone in self._above
 
     @property
     def sites(self) -> tuple[Site, ...]:

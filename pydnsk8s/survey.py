@@ -1,8 +1,8 @@
-"""What a plugin knows of all names that stand one label below the same parent, so that each need not be asked for."""
+"""What a plugin knows of all names in a zone, so that each need not be asked for through the chain."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from pydnsk8s.keep import Stamp
@@ -12,20 +12,21 @@ Outcome: TypeAlias = bytes | None
 NO_DATA: Final = b""
 """The name exists, and has nothing of this type."""
 ABSENT: Final = b"\0"
-"""There is no such name, nor any below it. No address is one octet long."""
+"""There is no such name. No address is one octet long."""
 ASK: Final = None
 """There is more to it: the plugin has to be asked."""
 
+Find: TypeAlias = Callable[[bytes, Sequence[int]], Outcome]
+"""Looks a name up in data that is live, so that what it says is never out of date.
+
+Takes the name in lower case and where in it each label left of the zone starts.
+"""
+
 
 class Survey(NamedTuple):
-    """The names below one parent, as far as questions of one type go."""
+    """The names in a zone, as far as questions of one type go."""
 
-    find: Callable[[bytes], Outcome]
-    """What there is behind a label in lower case, its length in front. Reads live data: it is never out of date."""
+    zone: bytes
+    find: Find
     stamps: frozenset[Stamp] = frozenset()
     """Only while each of these is alive."""
-
-
-def nothing(_: bytes) -> Outcome:
-    """What there is below a parent that does not exist, or has nothing below it."""
-    return ABSENT

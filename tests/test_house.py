@@ -64,6 +64,7 @@ BUILT_ON = {"plugins.k8s_external": {"plugins.kubernetes"}}
 CATCH_ALL = {
     "router.py": "a plugin's fault must not take the others down",
     "server.py": "a reload that fails leaves the old configuration, and one plugin that cannot stop the others",
+    "gate/family.py": "a plugin's fault must not end the reading of packets",
     "background.py": "what keeps data fresh must not end for good",
     "kube/watch.py": "as background.py, in a thread",
     "listen/begin.py": "it tells the loop's exception handler, as a task of asyncio's does",

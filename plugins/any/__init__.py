@@ -26,7 +26,7 @@ class Any(Plugin):
         directive.no_options()
         return cls()
 
-    def passes(self, parent: bytes) -> Keep:
+    def passes(self, zone: bytes) -> Keep:
         return HAND_ON
 
     def at_once(self, query: Query) -> Turn:

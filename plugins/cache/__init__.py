@@ -69,7 +69,7 @@ class Cache(Plugin):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def passes(self, parent: bytes) -> Keep:
+    def passes(self, zone: bytes) -> Keep:
         return HAND_ON
 
     def at_once(self, query: Query) -> Turn:

@@ -33,7 +33,7 @@ class Cancel(Plugin):
                 return cls(directive.duration(duration, low=_SHORTEST))
         raise directive.arguments("cancel [DURATION]")
 
-    def passes(self, parent: bytes) -> Keep:
+    def passes(self, zone: bytes) -> Keep:
         return HAND_ON
 
     def amend(self, query: Query, reply: Reply) -> Reply:

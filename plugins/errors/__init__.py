@@ -60,7 +60,7 @@ class Errors(Plugin):
                     raise option.unknown("stacktrace", "consolidate")
         return errors
 
-    def passes(self, parent: bytes) -> Keep:
+    def passes(self, zone: bytes) -> Keep:
         return HAND_ON
 
     def amend(self, query: Query, reply: Reply) -> Reply:

@@ -115,12 +115,12 @@ class Hosts(Plugin):
             self.table, self._mark, self._readable = old.table, old._mark, old._readable
         return False  # the old one still watches the file
 
-    def passes(self, parent: bytes) -> Keep | None:
-        if names.is_reverse(parent) or parent in self.table.parents:
-            return None
-        if not self._has(parent) and not any(names.parent(zone) == parent for zone in self.zones):
+    def passes(self, zone: bytes) -> Keep | None:
+        if not self._has(zone) and not any(names.is_under(own, zone) for own in self.zones):
             return HAND_ON
-        return self.table.keep if self.falls.through(parent) else None
+        # Reverse names are answered wherever they are.
+        passes = self.falls.through(zone) and not names.is_reverse(zone) and not self.table.reaches(zone)
+        return self.table.keep if passes else None
 
     def at_once(self, query: Query) -> Turn:
         if query.klass != codes.IN:

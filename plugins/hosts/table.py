@@ -19,8 +19,6 @@ class Table:
         self.keep = Keep.while_(self.stamp)
         self.entries = 0
         """Addresses of names and names of addresses, counted together (as CoreDNS does)."""
-        self.parents: set[bytes] = set()
-        """The names that the names with addresses are one label below."""
         self._addresses: dict[bytes, tuple[bytes, ...]] = {}
         self._owners: dict[bytes, list[bytes]] = {}
 
@@ -30,11 +28,14 @@ class Table:
         if address in known:
             return  # RFC 2181 section 5: a record set holds no record twice
         self._addresses[name] = (*known, address)
-        self.parents.add(names.parent(name))
         self.entries += 1
         if reverse and not name.startswith(_ASTERISK):
             self._owners.setdefault(address, []).append(name)
             self.entries += 1
+
+    def reaches(self, zone: bytes) -> bool:
+        """Whether some name in a zone has addresses."""
+        return any(name.endswith(zone) and names.is_under(name, zone) for name in self._addresses)
 
     def addresses(self, name: bytes) -> tuple[bytes, ...]:
         """The packed addresses of a name, both families, in the order of the file; none if it is unknown.

@@ -1,4 +1,4 @@
-"""What the cluster has beside a name, so that the gate can answer names that nobody has asked for yet."""
+"""What the cluster has under any name of a zone, so that the gate can answer names that nobody has asked for yet."""
 
 from __future__ import annotations
 
@@ -12,107 +12,95 @@ from pydnsk8s.plugins.kubernetes.finding import find
 from pydnsk8s.plugins.kubernetes.name import Asked, Part, pod_address, word
 from pydnsk8s.plugins.kubernetes.options import Options
 from pydnsk8s.plugins.kubernetes.records import OCTETS
-from pydnsk8s.survey import ABSENT, ASK, NO_DATA, Outcome, Survey, nothing
+from pydnsk8s.survey import ABSENT, ASK, NO_DATA, Outcome, Survey
 
-_SVC, _POD, _DNS = b"\x03svc", b"\x03pod", b"\x03dns"
-_TOP = frozenset((_SVC, _POD, _DNS, b"\x0bdns-version"))
+_SVC, _POD = b"\x03svc", b"\x03pod"
+_TOP = frozenset((_SVC, _POD, b"\x03dns", b"\x0bdns-version"))
 
 
 def survey(index: Index, options: Options, query: Query) -> Survey | None:
-    """What there is below the parent of the name asked for; None where each name has to be asked for."""
-    octets, cut = OCTETS.get(query.type, 0), names.cut(query.name, options.zones)
-    if not octets or cut is None or not index.synced:
+    """The zone that the name asked for is in; None where each name has to be asked for."""
+    octets, zone = OCTETS.get(query.type), names.closest(query.name, options.zones)
+    if octets is None or zone is None or not index.synced:
         return None
-    zone, starts = cut
-    parent = names.parent(query.name)
-    if not starts or zone in options.multicluster or names.is_reverse(zone) or _is_divided(parent, options):
+    if zone in options.multicluster or names.is_reverse(zone):
         return None
-    if len(starts) == 1:
-        return Survey(lambda label: ASK if label in _TOP else ABSENT)
-    kind = query.name[starts[-1] : len(query.name) - len(zone)]
-    if len(starts) == 2:
-        return None if kind in (_SVC, _POD, _DNS) else Survey(nothing)
-    if kind not in (_SVC, _POD):
-        return Survey(nothing)
-    first, middle, end = starts[-3:]
-    within = query.name[middle:end]
-    namespace = None if options.namespaces and word(within, 0) not in options.namespaces else index.names.at(within)
-    if namespace is None:
-        return Survey(nothing, frozenset((index.stamp(("namespace", word(within, 0))),)))
-    if kind == _POD:
-        return _of_pods(options, namespace, octets) if not first else Survey(nothing)
-    return _of_service(index, options, query.name, starts, namespace, octets)
-
-
-def _is_divided(parent: bytes, options: Options) -> bool:
-    """Whether some name below the parent is answered otherwise than as one of its zone."""
-    for zone in options.fall.zones:
-        if names.is_under(parent, zone) or names.is_under(zone, parent):
-            return True
-    return any(names.parent(zone) == parent for zone in options.zones)
-
-
-def _of_pods(options: Options, namespace: Named, octets: int) -> Survey | None:
-    """The pods of a namespace, by their addresses."""
-    if options.pods == "verified":
+    # Below a zone within, and where names fall through, others have a say.
+    others = (*(each for each in options.zones if each != zone), *options.fall.zones)
+    if any(names.is_under(each, zone) for each in others) or options.fall.through(zone):
         return None
+    return Survey(zone, _Zone(index, options, zone, octets).find)
 
-    def pod(label: bytes) -> Outcome:
-        address = None if options.pods == "disabled" else pod_address(word(label, 0))
-        if address is None:
+
+class _Zone:
+    """One zone, and one type of addresses."""
+
+    def __init__(self, index: Index, options: Options, zone: bytes, octets: int) -> None:
+        self._at = index.names.at
+        self._options = options
+        self._border = -len(zone)
+        self._octets = octets
+
+    def find(self, name: bytes, starts: Sequence[int]) -> Outcome:
+        """What there is under a name."""
+        if len(starts) < 3:
+            return self._find_above(name, starts)
+        first, middle, end = starts[-3:]
+        kind = name[end : self._border]
+        if kind == _POD:
+            return ABSENT if first else self._find_pod(name, middle, end)
+        if kind != _SVC or not self._exists(name[middle:end]):
             return ABSENT
-        return address if len(address) == octets else NO_DATA
-
-    return Survey(pod, frozenset((namespace.stamp,)))
-
-
-def _of_service(
-    index: Index, options: Options, name: bytes, starts: Sequence[int], namespace: Named, octets: int
-) -> Survey | None:
-    """The services of a namespace, or what is below one of them."""
-    first, middle, end = starts[-3:]
-    if not first:
-        return _of_namespace(index, options, name[middle:end], namespace, octets)
-    held = index.names.at(name[first:end])
-    if held is None:
-        absent = index.stamp(("service", word(name, middle), word(name, first)))
-        return Survey(nothing, frozenset((namespace.stamp, absent)))
-    if len(starts) > 4:
-        return None
-    service = held
-
-    def endpoint(label: bytes) -> Outcome:
-        asked = Asked(Part.SERVICE, endpoint=label[1:].decode("latin-1"))
-        found = find(service, options, asked, multicluster=False)
-        if found is None:
-            return ABSENT
-        return ASK if found.alias else _only([spot.address for spot in found.spots], octets)
-
-    return Survey(endpoint, frozenset((namespace.stamp, held.stamp)))
-
-
-def _of_namespace(index: Index, options: Options, path: bytes, namespace: Named, octets: int) -> Survey:
-    """The services of a namespace by their names."""
-    at = index.names.at
-
-    def service(label: bytes) -> Outcome:
-        held = at(label + path)
+        held = self._at(name[first:end])
         if held is None:
             return ABSENT
-        found = held.service
-        if found is None or options.ignore_empty or not found.cluster_ips or found.type == "ExternalName":
+        if not first:
+            return self._of_service(held)
+        return self._of_endpoint(held, word(name, 0)) if len(starts) == 4 else ASK
+
+    def _find_above(self, name: bytes, starts: Sequence[int]) -> Outcome:
+        """What there is above services and pods."""
+        if not starts or name[starts[-1] : self._border] in _TOP:
             return ASK
-        return _only(found.cluster_ips, octets)
+        return ABSENT
 
-    return Survey(service, frozenset((namespace.stamp,)))
+    def _exists(self, namespace: bytes) -> bool:
+        served = self._options.namespaces
+        return self._at(namespace) is not None and (not served or word(namespace, 0) in served)
 
+    def _find_pod(self, name: bytes, middle: int, end: int) -> Outcome:
+        if self._options.pods == "disabled":
+            return ABSENT
+        address = pod_address(word(name, 0))
+        if address is None or not self._exists(name[middle:end]):
+            return ABSENT
+        if self._options.pods == "verified":
+            return ASK
+        return address if len(address) == self._octets else NO_DATA
 
-def _only(addresses: Sequence[bytes], octets: int) -> Outcome:
-    """The only address of so many octets."""
-    found = NO_DATA
-    for address in addresses:
-        if len(address) == octets and address != found:
-            if found:
-                return ASK
-            found = address
-    return found
+    def _of_service(self, held: Named) -> Outcome:
+        service = held.service
+        if service is None or not service.cluster_ips or service.type == "ExternalName" or self._options.ignore_empty:
+            return ASK
+        return self._only(service.cluster_ips)
+
+    def _of_endpoint(self, held: Named, label: str) -> Outcome:
+        spots = held.by_label.get(label, ()) if held.by_label else ()
+        if len(spots) == 1 and label != "_zone":
+            # Most by far: an endpoint whose name is looked up in a table that an earlier question made.
+            address: bytes = spots[0].address
+            return address if len(address) == self._octets else NO_DATA
+        found = find(held, self._options, Asked(Part.SERVICE, endpoint=label), multicluster=False)
+        if found is None:
+            return ABSENT
+        return ASK if found.alias else self._only([spot.address for spot in found.spots])
+
+    def _only(self, addresses: Sequence[bytes]) -> Outcome:
+        """The only address of the type."""
+        found = NO_DATA
+        for address in addresses:
+            if len(address) == self._octets and address != found:
+                if found:
+                    return ASK
+                found = address
+        return found

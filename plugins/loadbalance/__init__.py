@@ -120,7 +120,7 @@ class Loadbalance(Plugin):
             self._mark = mark
             old.stamp.retire()
 
-    def passes(self, parent: bytes) -> Keep:
+    def passes(self, zone: bytes) -> Keep:
         return HAND_ON
 
     def amend(self, query: Query, reply: Reply) -> Reply:

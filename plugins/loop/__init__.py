@@ -47,7 +47,7 @@ class Loop(Plugin):
             raise directive.arguments("loop")
         return cls(block)
 
-    def passes(self, parent: bytes) -> Keep:
+    def passes(self, zone: bytes) -> Keep:
         return HAND_ON
 
     def at_once(self, query: Query) -> Turn:

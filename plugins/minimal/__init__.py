@@ -23,7 +23,7 @@ class Minimal(Plugin):
         directive.no_options()
         return cls()
 
-    def passes(self, parent: bytes) -> Keep:
+    def passes(self, zone: bytes) -> Keep:
         return HAND_ON
 
     def amend(self, query: Query, reply: Reply) -> Reply:

@@ -33,7 +33,7 @@ class Nsid(Plugin):
             )
         return cls(identifier)
 
-    def passes(self, parent: bytes) -> Keep:
+    def passes(self, zone: bytes) -> Keep:
         return HAND_ON
 
     def amend(self, query: Query, reply: Reply) -> Reply:

@@ -1,4 +1,4 @@
-"""What is the same in the replies for names beside each other, learned from one of them."""
+"""What is the same in the replies for names of one zone, learned from one of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from itertools import pairwise
 
 from pydnsk8s import codes
 
-_LONGEST_QUESTION = 255 + 4  # RFC 1035 section 2.3.4: octets of a name; type and class
+_TYPE_CLASS = 4  # octets that end a question
+_LONGEST_QUESTION = 255 + _TYPE_CLASS  # RFC 1035 section 2.3.4
 _SMALLEST = 512  # RFC 1035 section 4.2.1: octets that everybody takes, so that no reply made here has to be cut
 _HEADER = 12  # octets
 _OWNED = 12  # octets of a record up to its data, its owner being a pointer
@@ -19,7 +20,7 @@ Tell = Callable[[int, int], None]
 
 
 class Mold:
-    """Makes the replies that differ from the one learned in the question's first label and in an address."""
+    """Makes the replies that differ from the one learned in the labels left of the zone and in an address."""
 
     __slots__ = ("_head", "_opt", "_rest", "made")
 
@@ -54,7 +55,7 @@ class _Address(Mold):
 
 
 class _Denial(Mold):
-    """An SOA record of a zone that the name is in (RFC 2308 section 2)."""
+    """The SOA record of the zone (RFC 2308 section 2)."""
 
     __slots__ = ("_pieces", "_zone")
 
@@ -71,8 +72,11 @@ class _Denial(Mold):
         return b"".join((packet[:2], self._head, packet[12:end], pointer.join(self._pieces), self._opt))
 
 
-def learn(packet: bytes, end: int, reply: bytes, found: bytes) -> Mold | None:
-    """What makes replies like this one; None if there is more to it. ``end`` is that of the question in both."""
+def learn(packet: bytes, end: int, reply: bytes, found: bytes, zone: int) -> Mold | None:
+    """What makes replies like this one; None if there is more to it.
+
+    ``end`` is that of the question in both, ``zone`` the octets of the zone's name.
+    """
     address = found if len(found) > 1 else b""
     head, rest, body = reply[2:_HEADER], len(packet) - end, reply[end:]
     counts = tuple(int.from_bytes(reply[at : at + 2], "big") for at in (6, 8))
@@ -82,20 +86,19 @@ def learn(packet: bytes, end: int, reply: bytes, found: bytes) -> Mold | None:
     if counts == (1, 0) and address and body.startswith(_QUESTION):
         mold = _Address(head, rest, body[_OWNED + len(address) :], body[:_OWNED])
     elif counts == (0, 1) and not address:
-        mold = _denial(packet, end, body, head)
+        mold = _denial(body, head, rest, zone + _TYPE_CLASS, end)
     # Whatever else there may be to it: what does not make the reply it was learned from is none.
     return mold if mold is not None and mold.cast(packet, found) == reply else None
 
 
-def _denial(packet: bytes, end: int, body: bytes, head: bytes) -> Mold | None:
+def _denial(body: bytes, head: bytes, rest: int, zone: int, end: int) -> Mold | None:
     pointers = _pointers(body)
-    targets = {int.from_bytes(body[at : at + 2], "big") & 0x3FFF for at in pointers}
-    # The zone's name must be behind the first label, which is another one in the next question.
-    if len(targets) != 1 or not _HEADER + packet[_HEADER] < (target := targets.pop()) < end:
+    at_zone = (0xC000 + end - zone).to_bytes(2, "big")
+    if not pointers or any(body[at : at + 2] != at_zone for at in pointers):
         return None
     close = pointers[-1] + 2 + _NUMBERS
     pieces = [body[before + 2 : at] for before, at in pairwise((-2, *pointers, close))]
-    return _Denial(head, len(packet) - end, body[close:], pieces, end - target)
+    return _Denial(head, rest, body[close:], pieces, zone)
 
 
 def _pointers(body: bytes) -> list[int]:

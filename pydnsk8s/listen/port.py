@@ -14,6 +14,7 @@ from pydnsk8s.gate import Gate, Sender, Watch, packed
 from pydnsk8s.message import Client, Query, Reply, Seen
 from pydnsk8s.plugin import LIMIT, Later, ServerBlock
 from pydnsk8s.router import Router, Site, Way
+from pydnsk8s.survey import Survey
 from pydnsk8s.wire import FormError, parse, render
 
 _log = logging.getLogger("pydnsk8s.server")
@@ -130,22 +131,19 @@ class Port:
     def _learn(
         self, query: Query, reply: Reply, wire: bytes, block: ServerBlock, gate: Gate, served: Served | None
     ) -> None:
-        """Show the gate a reply that may be an example for the names beside the one asked for."""
-        # Nothing that a later reply would not have: no watcher to tell, no counter, no part that depends on who asks.
+        """Show the gate a reply that may be an example of those for other names in its zone."""
         keep = reply.keep
-        if (
-            block.watchers
-            or reply.tallies
-            or reply.error
-            or not keep.live
-            or keep.prefix4
-            or keep.prefix6
-            or keep.scope
-        ):
+        # Nothing that the next one would not have: nobody to tell, no counter, no part that depends on who asks.
+        if block.watchers or reply.tallies or reply.error or (query.edns is not None and query.edns.options):
             return
-        if not self.router.divides(names.parent(query.name)):
-            survey = partial(block.surveys[reply.plugin], query)
-            gate.learn(query.packet, wire, survey, partial(_count_made, served, gate))
+        if keep.live and not (keep.prefix4 or keep.prefix6 or keep.scope):
+            gate.learn(
+                query.packet, wire, partial(self._survey, query, reply, block), partial(_count_made, served, gate)
+            )
+
+    def _survey(self, query: Query, reply: Reply, block: ServerBlock) -> Survey | None:
+        survey = block.surveys[reply.plugin](query)
+        return None if survey is None or self.router.divides(survey.zone) else survey
 
     def _tell_of(
         self, query: Query, reply: Reply, router: Router, site: Site | None, wire: bytes, size: int, arrived: float
