@@ -8,11 +8,15 @@ from typing import Final, NamedTuple, TypeAlias
 from pydnsk8s.keep import Stamp
 
 Outcome: TypeAlias = bytes | None
-"""What a name has of the type asked for: its only address, packed; or one of the three below."""
+"""What a name has of the type asked for, or one of the three below.
+
+Of A and AAAA it is the only address, packed; of SRV a port in two octets and the only address there, the target being
+the name without its first two labels.
+"""
 NO_DATA: Final = b""
 """The name exists, and has nothing of this type."""
 ABSENT: Final = b"\0"
-"""There is no such name. No address is one octet long."""
+"""There is no such name. Nothing else is one octet long."""
 ASK: Final = None
 """There is more to it: the plugin has to be asked."""
 

@@ -21,6 +21,7 @@ _HEADER = 10  # octets of flags and counts, with which a packet begins without i
 _TYPE_CLASS = 4  # octets that end a question
 _LONGEST_LABEL = 63  # RFC 1035 section 2.3.4, octets
 _LONGEST_NAME = 255
+_SMALLEST = 512  # RFC 1035 section 4.2.1: octets that everybody takes
 
 
 class Family:
@@ -38,7 +39,7 @@ class Family:
         self.rest = len(self.end) - len(survey.zone)
         """Octets behind the zone."""
         self.molds: dict[int, Mold] = {}
-        """By the octets of what was found: those of an address, or those of NO_DATA and ABSENT."""
+        """By the octets of what was found."""
         self.tells: list[tuple[Mold, int, Tell]] = []
         """Who is told of a mold's replies, and how many octets the packet had that it was learned from."""
 
@@ -91,9 +92,11 @@ class Families:
             return None
         if found is None or (mold := family.molds.get(len(found))) is None or self._door.knows(tail):
             return None
-        octets = len(packet)
+        made, octets = mold.cast(packet, found), len(packet)
+        if len(made) > _SMALLEST:
+            return None  # it may have to be cut
         mold.made[octets] = mold.made.get(octets, 0) + 1
-        return mold.cast(packet, found)
+        return made
 
     def _family(self, tail: bytes) -> Family | None:
         for family in self._known:

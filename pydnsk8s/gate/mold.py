@@ -8,10 +8,10 @@ from itertools import pairwise
 from pydnsk8s import codes
 
 _TYPE_CLASS = 4  # octets that end a question
-_LONGEST_QUESTION = 255 + _TYPE_CLASS  # RFC 1035 section 2.3.4
-_SMALLEST = 512  # RFC 1035 section 4.2.1: octets that everybody takes, so that no reply made here has to be cut
 _HEADER = 12  # octets
 _OWNED = 12  # octets of a record up to its data, its owner being a pointer
+_ADDRESSES = (4, 16)  # octets
+_BEFORE_TARGET = 6  # octets of an SRV record's data before its target
 _NUMBERS = 20  # octets of the five numbers that end an SOA record's data
 _QUESTION = b"\xc0\x0c"  # a pointer to the question's name, which starts behind the header
 
@@ -20,7 +20,7 @@ Tell = Callable[[int, int], None]
 
 
 class Mold:
-    """Makes the replies that differ from the one learned in the labels left of the zone and in an address."""
+    """Makes the replies that differ from the one learned in the labels left of the zone, and in what was found."""
 
     __slots__ = ("_head", "_opt", "_rest", "made")
 
@@ -54,6 +54,29 @@ class _Address(Mold):
         return b"".join((packet[:2], self._head, packet[12:end], self._record, found, self._opt))
 
 
+class _Service(Mold):
+    """One SRV record (RFC 2782), and the address of its target, which is the name without its first two labels."""
+
+    __slots__ = ("_address", "_record", "_weight")
+
+    def __init__(self, head: bytes, rest: int, opt: bytes, record: bytes, weight: bytes, address: bytes) -> None:
+        super().__init__(head, rest, opt)
+        self._record = record
+        """The SRV record up to its length."""
+        self._weight = weight
+        """Priority and weight."""
+        self._address = address
+        """The address record between its owner and its address."""
+
+    def cast(self, packet: bytes, found: bytes) -> bytes:
+        end, at = len(packet) - self._rest, _third(packet)
+        target = packet[at : end - _TYPE_CLASS].lower()
+        length = (len(target) + _BEFORE_TARGET).to_bytes(2, "big")
+        pointer = (0xC000 + at).to_bytes(2, "big")
+        record = (self._record, length, self._weight, found[:2], target)
+        return b"".join((packet[:2], self._head, packet[12:end], *record, pointer, self._address, found[2:], self._opt))
+
+
 class _Denial(Mold):
     """The SOA record of the zone (RFC 2308 section 2)."""
 
@@ -77,18 +100,25 @@ def learn(packet: bytes, end: int, reply: bytes, found: bytes, zone: int) -> Mol
 
     ``end`` is that of the question in both, ``zone`` the octets of the zone's name.
     """
-    address = found if len(found) > 1 else b""
     head, rest, body = reply[2:_HEADER], len(packet) - end, reply[end:]
     counts = tuple(int.from_bytes(reply[at : at + 2], "big") for at in (6, 8))
-    if _HEADER + _LONGEST_QUESTION + len(body) > _SMALLEST:
-        return None
     mold: Mold | None = None
-    if counts == (1, 0) and address and body.startswith(_QUESTION):
-        mold = _Address(head, rest, body[_OWNED + len(address) :], body[:_OWNED])
-    elif counts == (0, 1) and not address:
+    if counts == (1, 0) and len(found) in _ADDRESSES and body.startswith(_QUESTION):
+        mold = _Address(head, rest, body[_OWNED + len(found) :], body[:_OWNED])
+    elif counts == (1, 0) and len(found) > 1 and body.startswith(_QUESTION):
+        at = _OWNED + _BEFORE_TARGET + end - _TYPE_CLASS - _third(packet)
+        opt = body[at + _OWNED + len(found) - 2 :]
+        mold = _Service(head, rest, opt, body[: _OWNED - 2], body[_OWNED : _OWNED + 4], body[at + 2 : at + _OWNED])
+    elif counts == (0, 1) and len(found) < 2:
         mold = _denial(body, head, rest, zone + _TYPE_CLASS, end)
     # Whatever else there may be to it: what does not make the reply it was learned from is none.
     return mold if mold is not None and mold.cast(packet, found) == reply else None
+
+
+def _third(packet: bytes) -> int:
+    """Where the third label of the question starts."""
+    at = _HEADER + 1 + packet[_HEADER]
+    return at + 1 + packet[at]
 
 
 def _denial(body: bytes, head: bytes, rest: int, zone: int, end: int) -> Mold | None:

@@ -20,6 +20,7 @@ from pydnsk8s.wire import FormError, parse, render
 _log = logging.getLogger("pydnsk8s.server")
 _SMALLEST = 512  # RFC 1035 section 4.2.1: octets every UDP client takes
 _LARGEST = 65_535
+_SURVEYED = (codes.A, codes.AAAA, codes.SRV)
 
 Served: TypeAlias = tuple[metrics.Traffic, metrics.ShapeKey]
 """Where a reply was counted, and as what."""
@@ -120,7 +121,7 @@ class Port:
         # A configuration that was swapped out while its plugins worked must not be remembered.
         if not query.plain or router is not self.router:
             return wire
-        if learn and site is not None and reply.plugin in site.block.surveys:
+        if learn and query.type in _SURVEYED and site is not None and reply.plugin in site.block.surveys:
             self._learn(query, reply, wire, site.block, gate, served)
         if gate.admits(query.packet, reply.keep):
             tallies = reply.tallies if served is None else (*reply.tallies, _Replayed(*served, gate))

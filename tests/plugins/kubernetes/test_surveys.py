@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from pydnsk8s import chain, clock, codes, corefile, names, testing
 from pydnsk8s.configuration import configure
 from pydnsk8s.gate import Gate
 from pydnsk8s.kube.objects import Object
+from pydnsk8s.kube.objects import Port as NamedPort
 from pydnsk8s.listen.port import Port
 from pydnsk8s.message import Client, Edns, Query
 from pydnsk8s.plugins.kubernetes import Kubernetes
@@ -91,6 +93,10 @@ def some_names() -> Iterator[str]:
                 for namespace in (*NAMESPACES, "gone"):
                     yield f"{label}.{namespace}.{middle}.{zone}"
                     yield from (f"{label}.{name}.{namespace}.{middle}.{zone}" for name in (*NAMES, "gone"))
+    for label in ("_db", "web", "_", "_nope"):
+        yield from (
+            f"{label}.{protocol}.{name}.blue.svc.cluster.local" for protocol in ("_tcp", "udp", "_") for name in NAMES
+        )
     for label in labels:
         yield f"{label}._tcp.db.blue.svc.cluster.local"
         yield f"{label}.pin._zone.db.blue.svc.cluster.local"
@@ -156,6 +162,18 @@ def test_services_endpoints_and_pods_are_alike() -> None:
     asked = Asked(service("db"), held, options="pods insecure")
     assert [asked.is_made(f"db-{number}.db.shop.svc.cluster.local") for number in range(3)] == [False, True, True]
     assert all(asked.is_made(f"10-9-9-{number}.shop.pod.cluster.local") for number in range(3))
+
+
+def test_named_ports_are_known_too() -> None:
+    ports = (NamedPort("http", 80, "tcp"), NamedPort("dns", 53, "udp"))
+    asked = Asked(*(service(f"web-{number}", f"10.0.0.{number}", ports=ports) for number in range(1, 4)))
+    web = [
+        f"{port}.web-{number}.shop.svc.cluster.local" for number in range(1, 4) for port in ("_http._tcp", "dns.udp")
+    ]
+    assert [asked.is_made(name, codes.SRV) for name in web] == [False] + [True] * 5
+    assert not asked.is_made("_x._tcp.web-1.shop.svc.cluster.local", codes.SRV)
+    long = f"_http._tcp.{'x' * 63}.{'y' * 63}.{'z' * 63}.cluster.local"
+    assert [asked.is_made(name, codes.SRV) for name in (long, f"{long[:-20]}.cluster.local")] == [False, True]
 
 
 def test_a_change_counts_at_once() -> None:
