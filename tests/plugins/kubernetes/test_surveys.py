@@ -79,7 +79,15 @@ def said(reply: bytes | None) -> object:
         return None
     read = testing.read(reply)
     authority = [line.split()[:5] + line.split()[6:] for line in read.authority]
-    return read.rcode, read.flags, sorted(read.answer), authority, sorted(read.additional), reply[:2], reply[-11:]
+    return (
+        read.rcode,
+        read.flags,
+        sorted(read.answer),
+        authority,
+        sorted(read.additional),
+        reply[:2],
+        read.edns and reply[-11:],
+    )
 
 
 def some_names() -> Iterator[str]:
