@@ -8,18 +8,22 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from tests.bench.changing import Changing
+from pydnsk8s import codes
 from tests.bench.counted import REPLAYS
 from tests.bench.course import Course
+from tests.bench.expiring import Expiring
 from tests.bench.load import Round, ask
 from tests.bench.openloop import percentile
 from tests.bench.ours import Ours
-from tests.bench.question import INSIDE, OUTSIDE, Sheet
+from tests.bench.question import GOOD, Sheet
 from tests.bench.servers import ROOT, BenchError, Server
+from tests.bench.tiers import Cluster
 
 _LONG = 120.0  # seconds at most for a sheet that is played to its end
-_FASTEST = 40_000.0  # queries a second that the client with its own pace can send
+FASTEST = 40_000.0
+"""Queries a second that the client with its own pace can send."""
 
 
 @dataclass(slots=True)
@@ -37,6 +41,9 @@ class Pace:
     missed: int = 0
     """Replies that came but could not be taken in: the machine was busy. They count as lost as well."""
 
+    failed: int = 0
+    """Replies that tell of a failure, where those are allowed."""
+
     @property
     def doubt(self) -> float:
         """The share of queries that say more about the machine than about the server."""
@@ -47,6 +54,7 @@ class Pace:
         self.sent += more.sent
         self.late += more.late
         self.missed += more.missed
+        self.failed += more.failed
         for group, taken in more.taken.items():
             self.taken[group] = self.taken.get(group, Counter()) + taken
 
@@ -73,9 +81,11 @@ class Measured:
     """The share of replies that came from the gate."""
     memory: float
     """MB at the end."""
-    judged: tuple[str, ...] = (INSIDE, OUTSIDE)
+    judged: tuple[str, ...] = GOOD
     """The groups of questions that the latencies and losses shown are of."""
     notes: dict[str, float] = field(default_factory=dict)
+    target: str = ""
+    """What is aimed at, in words."""
 
     def within(self, share: float) -> float:
         """The milliseconds within which this share of the replies came."""
@@ -94,7 +104,8 @@ class Ground:
     course: Course
     ours: Ours
     upstream: Server
-    api: Changing
+    api: Expiring
+    cluster: Cluster
     sheet: Sheet
     """The mix that applications ask."""
 
@@ -102,41 +113,48 @@ class Ground:
         """Ask everything twice: the gate remembers much only from the second time on."""
         ask(self.ours, self.sheet, _LONG, times=2)
 
+    def busy(self, sheet: Sheet, seconds: float, times: int = 0) -> tuple[Round, float]:
+        """Ask as fast as the server can; also the share of hits."""
+        before = self.ours.counts()
+        busy = ask(self.ours, sheet, seconds, times=times)
+        return busy, share_of_hits(before, self.ours.counts())
+
     def measure(
         self,
         name: str,
         sheet: Sheet | None = None,
         *,
         paced: Sheet | None = None,
-        judged: tuple[str, ...] = (INSIDE, OUTSIDE),
+        judged: tuple[str, ...] = GOOD,
         failing: bool = False,
         between: Callable[[], None] = lambda: None,
         times: int = 0,
     ) -> Measured:
         """Ask as fast as the server can, then at half that rate whatever comes back."""
         sheet = sheet or self.sheet
-        before = self.ours.counts()
-        busy = ask(self.ours, sheet, _LONG if times else self.course.seconds, times=times)
-        hits = share_of_hits(before, self.ours.counts())
+        busy, hits = self.busy(sheet, _LONG if times else self.course.seconds, times)
         between()
-        rate = min(busy.rate / 2, _FASTEST)
+        rate = min(busy.rate / 2, FASTEST)
         seconds = min(self.course.seconds, len(sheet.questions) * times / rate) if times else self.course.seconds
         pace = self.pace(paced or sheet, rate, seconds, failing=failing)
         measured = Measured(name, busy, pace, hits, self.ours.resident, judged)
         self.course.tell(told(measured))
         return measured
 
-    def pace(self, sheet: Sheet, rate: float, seconds: float, *, failing: bool = False) -> Pace:
-        """Ask at this rate; BenchError if an answer is not as expected."""
+    def pace(
+        self, sheet: Sheet, rate: float, seconds: float, *, failing: bool = False, spells: Path | None = None
+    ) -> Pace:
+        """Ask at this rate; BenchError if an answer is not as expected. Only queries due in the spells count."""
         words = (str(self.ours.port), str(sheet.packets(failing=failing)), f"{rate:.0f}", f"{seconds:g}")
-        command = [sys.executable, "-m", "tests.bench.openloop", *words]
+        command = [sys.executable, "-m", "tests.bench.openloop", *words, *([str(spells)] if spells else ())]
         ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if ran.returncode:
             raise BenchError(f"the client with its own pace: {ran.stderr}")
         outcome = json.loads(ran.stdout)
         if outcome["wrong"]:
             raise BenchError(f"{self.ours.name} answered {sheet.path.name} wrongly: {outcome['wrong']}")
-        pace = Pace(rate, late=outcome["late"], missed=outcome["missed"])
+        failed = sum(outcome["codes"].get(str(code), 0) for code in (codes.SERVFAIL, codes.REFUSED))
+        pace = Pace(rate, late=outcome["late"], missed=outcome["missed"], failed=failed)
         for group, seen in outcome["groups"].items():
             pace.sent[group] = seen["sent"]
             pace.taken[group] = Counter({int(key): number for key, number in seen["latencies"].items()})
