@@ -31,7 +31,7 @@ class Expiring(Changing):
         self._wanted: set[str] = set()
         self._listed: set[str] = set()
         self._watched: set[str] = set()
-        self._encoded: dict[str, list[bytes]] = {}
+        self._encoded: dict[tuple[str, str, str], bytes] = {}
 
     def expire(self) -> None:
         """Break all watches off; who comes to resume one is told that its revision is too old (410 Gone)."""
@@ -57,30 +57,36 @@ class Expiring(Changing):
                 return  # broken off without a word of why
             yield line
 
-    def page(self, found: Target, query: Query, *, heed_limit: bool = True) -> Json:
+    def listed(self, found: Target, query: Query) -> bytes:
         if "continue" not in query:
             self._begin(found.kind)
         _give_way()
-        page = super().page(found, query, heed_limit=heed_limit)
-        items = list(page["items"] or ())
-        for place, changed in self._news(found, items):
-            items[place] = changed
-        return {**page, "items": items}
+        page = self.page(found, query)
+        items = b",".join(self._texts(found, page["items"] or []))
+        return b'{"kind": "List", "metadata": %b, "items": [%b]}' % (_text(page["metadata"]), items)
 
     def _streamed(self, found: Target, query: Query) -> Iterator[bytes]:
-        """All objects, encoded beforehand: what it costs to make a list is not what is measured."""
         _give_way()
         with self.turn:
             streak, (revision, objects) = self._streak, self.snapshot(found, query)
-            if found.kind not in self._encoded:
-                self._encoded[found.kind] = [_event("ADDED", each) for each in objects]
-        lines = self._encoded[found.kind].copy()
-        for place, changed in self._news(found, objects):
-            lines[place] = _event("ADDED", changed)
+        lines = [b'{"type": "ADDED", "object": %b}\n' % text for text in self._texts(found, objects)]
         end = {"resourceVersion": str(revision), "annotations": {"k8s.io/initial-events-end": "true"}}
-        yield b"".join((*lines, _event("BOOKMARK", {"kind": found.kind, "metadata": end})))
+        lines.append(_text({"type": "BOOKMARK", "object": {"kind": found.kind, "metadata": end}}) + b"\n")
+        yield b"".join(lines)
         with self.turn:
             self.turn.wait_for(lambda: streak != self._streak)
+
+    def _texts(self, found: Target, objects: list[Json]) -> list[bytes]:
+        """The objects as they are sent, encoded once: what it costs to make a list is not what is measured."""
+        texts = []
+        for each in objects:
+            key = found.kind, each["metadata"]["namespace"], each["metadata"]["name"]
+            if key not in self._encoded:
+                self._encoded[key] = _text(each)
+            texts.append(self._encoded[key])
+        for place, changed in self._news(found, objects):
+            texts[place] = _text(changed)
+        return texts
 
     def _news(self, found: Target, objects: list[Json]) -> Iterator[tuple[int, Json]]:
         """What is not as it was when it was listed before, and its place."""
@@ -116,8 +122,8 @@ class Expiring(Changing):
                 file.write(text)
 
 
-def _event(type: str, obj: Json) -> bytes:
-    return json.dumps({"type": type, "object": obj}).encode() + b"\n"
+def _text(document: Json) -> bytes:
+    return json.dumps(document).encode()
 
 
 def _give_way() -> None:

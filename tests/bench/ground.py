@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from tests.bench.load import Round, ask
 from tests.bench.openloop import percentile
 from tests.bench.ours import Ours
 from tests.bench.question import GOOD, Sheet
-from tests.bench.servers import ROOT, BenchError, Server
+from tests.bench.servers import ROOT, SERVER_CORE, BenchError, Server, worked
 from tests.bench.tiers import Cluster
 
 _LONG = 120.0  # seconds at most for a sheet that is played to its end
@@ -44,6 +45,16 @@ class Pace:
     failed: int = 0
     """Replies that tell of a failure, where those are allowed."""
 
+    seconds: float = 0.0
+    """How long it took, the client's start included."""
+    taken_away: float = 0.0
+    """Seconds that the server's core worked for others."""
+
+    @property
+    def others(self) -> float:
+        """The share of the server's core that others had."""
+        return self.taken_away / self.seconds if self.seconds else 0.0
+
     @property
     def doubt(self) -> float:
         """The share of queries that say more about the machine than about the server."""
@@ -55,6 +66,8 @@ class Pace:
         self.late += more.late
         self.missed += more.missed
         self.failed += more.failed
+        self.seconds += more.seconds
+        self.taken_away += more.taken_away
         for group, taken in more.taken.items():
             self.taken[group] = self.taken.get(group, Counter()) + taken
 
@@ -147,6 +160,7 @@ class Ground:
         """Ask at this rate; BenchError if an answer is not as expected. Only queries due in the spells count."""
         words = (str(self.ours.port), str(sheet.packets(failing=failing)), f"{rate:.0f}", f"{seconds:g}")
         command = [sys.executable, "-m", "tests.bench.openloop", *words, *([str(spells)] if spells else ())]
+        began, cpu, core = time.monotonic(), self.ours.cpu, worked(SERVER_CORE)
         ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if ran.returncode:
             raise BenchError(f"the client with its own pace: {ran.stderr}")
@@ -155,6 +169,8 @@ class Ground:
             raise BenchError(f"{self.ours.name} answered {sheet.path.name} wrongly: {outcome['wrong']}")
         failed = sum(outcome["codes"].get(str(code), 0) for code in (codes.SERVFAIL, codes.REFUSED))
         pace = Pace(rate, late=outcome["late"], missed=outcome["missed"], failed=failed)
+        pace.seconds = time.monotonic() - began
+        pace.taken_away = max(0.0, worked(SERVER_CORE) - core - self.ours.cpu + cpu)
         for group, seen in outcome["groups"].items():
             pace.sent[group] = seen["sent"]
             pace.taken[group] = Counter({int(key): number for key, number in seen["latencies"].items()})
@@ -173,6 +189,6 @@ def told(measured: Measured) -> str:
     return (
         f"{measured.name}: {busy.cost:.2f} us a query, {busy.rate:.0f} q/s, {busy.lost} lost; at {pace.rate:.0f} q/s "
         f"half within {measured.within(0.5):.2f} ms, 99 % within {measured.within(0.99):.2f} ms, "
-        f"{pace.lost(measured.judged):.2%} lost, {pace.doubt:.0%} in doubt; "
+        f"{pace.lost(measured.judged):.2%} lost, {pace.doubt:.0%} in doubt, {pace.others:.0%} of its core for others; "
         f"{measured.hits:.0%} hits, {measured.memory:.1f} MB"
     )

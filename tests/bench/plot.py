@@ -27,7 +27,7 @@ def plot(phases: Sequence[Measured], file: Path) -> None:
     mpl.use("agg")
     from matplotlib import pyplot as plt
 
-    figure, (slow, much) = plt.subplots(1, 2, figsize=(13, 5), layout="constrained")
+    figure, (slow, much) = plt.subplots(1, 2, figsize=(15, 5), layout="constrained")
     for number, measured in enumerate(phases):
         taken = measured.pace.all_taken(measured.judged)
         # Nines are as far apart as they are rare.
@@ -42,7 +42,7 @@ def plot(phases: Sequence[Measured], file: Path) -> None:
     slow.set_xticks([1 / (1 - share) for share in _SHARES], [f"{share * 100:g}" for share in _SHARES], minor=False)
     slow.minorticks_off()
     slow.grid(alpha=0.3)
-    slow.legend(fontsize="small")
+    slow.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     bars = much.barh([measured.name for measured in phases], [measured.capacity / 1000 for measured in phases])
     much.bar_label(bars, [_kept(measured) for measured in phases], label_type="center", color="white")
     much.invert_yaxis()
