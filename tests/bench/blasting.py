@@ -8,12 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.bench.ours import Ours
+from tests.bench.ours import ANSWERED, Ours
 from tests.bench.question import Sheet
 from tests.bench.servers import ROOT
 
-ANSWERED = "coredns_dns_requests_total"
-"""How our server counts its replies."""
 _BEGUN = 1000  # replies
 
 

@@ -6,9 +6,10 @@ import time
 from typing import NamedTuple
 
 from tests.bench import mixes
-from tests.bench.blasting import ANSWERED, blasting
+from tests.bench.blasting import blasting
 from tests.bench.counted import REPLAYS
 from tests.bench.ground import FASTEST, Ground, Measured, Pace, told
+from tests.bench.ours import ANSWERED
 from tests.bench.question import GOOD, Sheet
 
 _TARGET = "kept >= 0.9, hits flooded as alone, MB bounded"

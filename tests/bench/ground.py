@@ -17,7 +17,7 @@ from tests.bench.course import Course
 from tests.bench.expiring import Expiring
 from tests.bench.load import Round, ask
 from tests.bench.openloop import percentile
-from tests.bench.ours import Ours
+from tests.bench.ours import ANSWERED, Ours
 from tests.bench.question import GOOD, Sheet
 from tests.bench.servers import ROOT, SERVER_CORE, BenchError, Server, worked
 from tests.bench.tiers import Cluster
@@ -179,7 +179,7 @@ class Ground:
 
 def share_of_hits(before: dict[str, float], after: dict[str, float]) -> float:
     """Of the replies in between, the share that came from the gate."""
-    replays, replies = (after[key] - before.get(key, 0) for key in (REPLAYS, "coredns_dns_requests_total"))
+    replays, replies = (after[key] - before.get(key, 0) for key in (REPLAYS, ANSWERED))
     return replays / replies if replies else 0.0
 
 

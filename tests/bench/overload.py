@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import median
 
-from tests.bench.blasting import ANSWERED, blasting
+from tests.bench.blasting import blasting
 from tests.bench.ground import Ground, Measured, told
+from tests.bench.ours import ANSWERED, OVERFLOWED, SHED
 from tests.bench.question import Packet, packets
 
 _TIMES = 2.0  # its best
@@ -20,7 +21,6 @@ _HEALTH = 0.05  # seconds between two looks at the page
 _SOON = 0.005  # seconds: an answer as it should be
 _IN_A_ROW = 10  # of those, and all is well
 _PATIENCE = 5.0  # seconds
-_SHED, _OVERFLOWED = "coredns_shed_dropped_total", "coredns_udp_overflows_total"
 
 
 def overload(ground: Ground) -> Measured:
@@ -33,7 +33,7 @@ def overload(ground: Ground) -> Measured:
         after, cpu, passed = ours.counts(), ours.cpu - cpu, time.monotonic() - began
         offered = blast.stop() / (time.monotonic() - blast.began)
     recovered = _until_well(ours.port, next(packets(sheet.packets())))
-    answered, shed, overflowed = (after[key] - before[key] for key in (ANSWERED, _SHED, _OVERFLOWED))
+    answered, shed, overflowed = (after[key] - before[key] for key in (ANSWERED, SHED, OVERFLOWED))
     notes = {
         "offered q/s": offered, "answered q/s": answered / passed, "of best": best.cost / (cpu / answered * 1e6),
         "shed": shed, "overflowed": overflowed, "health ms": median(health) * 1000, "at most": max(health) * 1000,

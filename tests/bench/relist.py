@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.bench.expiring import Expiring
 from tests.bench.ground import FASTEST, Ground, Measured, Pace, share_of_hits, told
+from tests.bench.ours import OVERFLOWED, SHED
 from tests.bench.servers import BenchError
 
 _TIMES = 5  # at least
@@ -35,12 +36,13 @@ def relist(name: str, *, streams: bool) -> Callable[[Ground], Measured]:
                     made = api.relists - relists
                     raise BenchError(f"listed anew {made} times within {_PATIENCE:g} s: {ours.log.read_text()}")
                 pace.add(ground.pace(ground.sheet, pace.rate, course.seconds, spells=spells))
-        hits, number = share_of_hits(before, ours.counts()), api.relists - relists
+        after, number = ours.counts(), api.relists - relists
         notes = {
             "relists": number, "lists": api.lists - lists, "ms each": _lasted(spells) / number * 1000,
             "queries meanwhile": pace.sent.total(),
+            "shed": after[SHED] - before[SHED], "overflowed": after[OVERFLOWED] - before[OVERFLOWED],
         }  # fmt: skip
-        measured = Measured(name, busy, pace, hits, ours.resident, notes=notes, target=_TARGET)
+        measured = Measured(name, busy, pace, share_of_hits(before, after), ours.resident, notes=notes, target=_TARGET)
         course.tell(told(measured))
         return measured
 
