@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.bench.tiers import Cluster
 from tests.kube.api_server import ApiServer
-from tests.kube.api_store import Query, Target
+from tests.kube.api_store import Json, Query, Target
 
 _BEAT = 0.02  # seconds between two batches of changes
 _COMERS = IPv4Address("10.248.0.1")  # pods that come and go
@@ -31,7 +31,6 @@ class Changing(ApiServer):
         """Changes a second."""
         self.changes = 0
         """Changes sent so far."""
-        self._stopped = 0
         self._draw = random.Random(seed)
         self._slices: list[Any] = [each for service in cluster.services for each in service.slices()]
         for document in cluster.objects():
@@ -44,16 +43,13 @@ class Changing(ApiServer):
         # Nobody has been told any of it; a short history is faster to look through.
         self.history.clear()
 
-    def close(self) -> None:
-        self._stopped += 1
-        super().close()
-
     def lines(self, found: Target, query: Query) -> Iterator[bytes]:
-        if "sendInitialEvents" in query or found.kind != "EndpointSlice":
+        streak, owed, last = self._streak, 0.0, time.monotonic()
+        fresh = int(query.get("resourceVersion", 0)) >= self.forgotten
+        if "sendInitialEvents" in query or found.kind != "EndpointSlice" or not fresh:
             yield from super().lines(found, query)
             return
-        stopped, owed, last = self._stopped, 0.0, time.monotonic()
-        while stopped == self._stopped:
+        while streak == self._streak:
             time.sleep(_BEAT if self.rate else _IDLE)
             now = time.monotonic()
             owed, last = (owed + (now - last) * self.rate if self.rate else 0.0), now
@@ -63,7 +59,10 @@ class Changing(ApiServer):
                 owed %= 1
 
     def _change(self) -> str:
-        held = self._draw.choice(self._slices)
-        comer = {"addresses": [str(_COMERS + self._draw.randrange(1 << 17))], "conditions": {"ready": True}}
-        changed = {**held, "endpoints": [*held["endpoints"], comer]}
+        changed = self.changed(self._draw.choice(self._slices))
         return json.dumps({"type": "MODIFIED", "object": changed}) + "\n"
+
+    def changed(self, held: Json) -> Json:
+        """The slice with one pod more."""
+        comer = {"addresses": [str(_COMERS + self._draw.randrange(1 << 17))], "conditions": {"ready": True}}
+        return {**held, "endpoints": [*held["endpoints"], comer]}

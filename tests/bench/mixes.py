@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from bisect import bisect
 from collections.abc import Callable, Iterator
-from itertools import accumulate, cycle
+from itertools import accumulate
 from typing import TypeAlias
 
 from tests.bench.outside import NODES, VENDOR
@@ -167,13 +167,13 @@ def once(cluster: Cluster, *, seed: int = 53) -> list[Question]:
     return asked
 
 
-def flooded(good: list[Question], number: int, *, seed: int = 53) -> list[Question]:
-    """So many queries: one that is good and one below a random label, in turns; no two of the latter are the same."""
+def flood(cluster: Cluster, *, seed: int = 53) -> list[Question]:
+    """What nobody has, to be asked with ever other first labels: a third each below the zone, a namespace, a vendor."""
     draw = random.Random(f"{seed}/flood")
     asked = []
-    for each, question in zip(range(number // 2), cycle(good)):
-        zone = ZONE if each % 2 else VENDOR
-        asked += [question, Question(f"{draw.getrandbits(64):016x}.{zone}", "A", NXDOMAIN, FLOOD)]
+    for namespace in cluster.namespaces:
+        for zone in (ZONE, f"{namespace}.svc.{ZONE}", VENDOR):
+            asked.append(Question(f"{draw.getrandbits(64):016x}.{zone}", "A", NXDOMAIN, FLOOD))
     return asked
 
 

@@ -1,6 +1,9 @@
 """A client that asks at its own pace whatever comes back: each reply's latency counts from when its query was due.
 
-python -m tests.bench.openloop PORT SHEET RATE SECONDS
+python -m tests.bench.openloop PORT SHEET RATE SECONDS [SPELLS]
+
+Only queries that were due in one of the spells count, if there is such a file: on each line a begin and an end in
+seconds as ``time.perf_counter`` tells them to all processes; what has not ended has no end there. It is read last.
 
 A client that waits for replies asks less when the server is slow, and so hides it ("coordinated omission"). This one
 does not: a query that leaves late because the client was held up counts the delay as well.
@@ -17,6 +20,8 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain
+from math import ceil
 from pathlib import Path
 
 from tests.bench.question import Packet, packets
@@ -44,8 +49,10 @@ class Asking:
             each.connect(("127.0.0.1", port))
         self.answered = array("d", bytes(8 * number))
         """When each query was answered, in seconds since the begin; 0 if it was not."""
-        self.late = 0
-        """Queries that left later than they should."""
+        self.begun = 0.0
+        """When the first query was due, as ``time.perf_counter`` tells it."""
+        self.late: list[int] = []
+        """The numbers of the queries that left later than they should."""
         self.codes: Counter[int] = Counter()
         self.wrong: Counter[int] = Counter()
         self.missed = 0
@@ -53,14 +60,14 @@ class Asking:
 
     def run(self) -> None:
         """Send every query when it is due, and take what comes back."""
-        begin = time.perf_counter()
+        begin = self.begun = time.perf_counter()
         sent, number, rate = 0, self.number, self._rate
         while sent < number:
             now = time.perf_counter() - begin
             due = min(number, int(now * rate) + 1, sent + _BURST)
             if sent < due:
                 if now - sent / rate > _LATE:
-                    self.late += due - sent
+                    self.late += range(sent, due)
                 self._send(sent, due)
                 sent = due
             self._take(begin, sent, max(0.0, sent / rate - (time.perf_counter() - begin)))
@@ -121,6 +128,15 @@ def _dropped(opened: socket.socket) -> int:
     return sum(int(fields[-1]) for fields in lines if fields[1].endswith(port))
 
 
+def due_in(spells: Path, begun: float, rate: float, number: int) -> list[range]:
+    """Of so many queries, the first of them due when all began, those that were due in one of the spells."""
+    found = []
+    for line in spells.read_text().splitlines():
+        first, *end = ((float(word) - begun) * rate for word in line.split())
+        found.append(range(max(0, ceil(first)), min(number, ceil(end[0]) if end else number)))
+    return found
+
+
 def latencies(answered: Sequence[float], rate: float, wanted: Iterable[int] | None = None) -> Counter[int]:
     """How many replies took how many microseconds, to three digits, each counted from when its query was due."""
     numbers = range(len(answered)) if wanted is None else wanted
@@ -146,16 +162,22 @@ def percentile(taken: Counter[int], share: float) -> float:
 
 def main() -> None:
     """Print what came of it as JSON."""
-    port, sheet, rate, seconds = sys.argv[1:]
+    port, sheet, rate, seconds, *spells = sys.argv[1:]
     questions = list(packets(Path(sheet)))
     asking = Asking(int(port), questions, float(rate), int(float(rate) * float(seconds)))
     asking.run()
+    counted = [range(asking.number)]
+    for file in spells:
+        counted = due_in(Path(file), asking.begun, float(rate), asking.number)
+    late = sum(each in numbers for each in asking.late for numbers in counted)
+    # Nobody can say which queries the replies without room were of.
+    missed = round(asking.missed * sum(map(len, counted)) / asking.number)
     groups = {}
     for group in dict.fromkeys(question.group for question in questions):
-        wanted = [each for each in range(asking.number) if questions[each % len(questions)].group == group]
+        wanted = [each for each in chain(*counted) if questions[each % len(questions)].group == group]
         taken = latencies(asking.answered, float(rate), wanted)
         groups[group] = {"sent": len(wanted), "latencies": taken}
-    outcome = {"late": asking.late, "missed": asking.missed, "codes": asking.codes, "wrong": asking.wrong}
+    outcome = {"late": late, "missed": missed, "codes": asking.codes, "wrong": asking.wrong}
     json.dump({"groups": groups, **outcome}, sys.stdout)
 
 

@@ -17,6 +17,11 @@ from tests.bench.servers import SERVER_CORE, BenchError, Server, free_port, runn
 _PATIENCE = 60.0  # seconds for a reload or a page
 _SAMPLE = re.compile(r"([a-z_]+)(?:\{.*\})? (\S+)$")
 
+ANSWERED = "coredns_dns_requests_total"
+"""How our server counts its replies."""
+SHED, OVERFLOWED = "coredns_shed_dropped_total", "coredns_udp_overflows_total"
+"""And the queries that it gave up, or that the kernel did."""
+
 _STOCK = """\
 .:{port} {{
     bind 127.0.0.1

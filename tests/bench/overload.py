@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -12,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import median
 
-from tests.bench.ground import Ground, Measured, share_of_hits, told
-from tests.bench.load import ask
+from tests.bench.blasting import blasting
+from tests.bench.ground import Ground, Measured, told
+from tests.bench.ours import ANSWERED, OVERFLOWED, SHED
 from tests.bench.question import Packet, packets
-from tests.bench.servers import ROOT
 
 _TIMES = 2.0  # its best
 _SAMPLED = 1000.0  # queries a second of the client whose answers are looked at
@@ -23,23 +21,19 @@ _HEALTH = 0.05  # seconds between two looks at the page
 _SOON = 0.005  # seconds: an answer as it should be
 _IN_A_ROW = 10  # of those, and all is well
 _PATIENCE = 5.0  # seconds
-_ANSWERED = "coredns_dns_requests_total"
-_SHED, _OVERFLOWED = "coredns_shed_dropped_total", "coredns_udp_overflows_total"
 
 
 def overload(ground: Ground) -> Measured:
     """Twice what it can answer; shown is what one client among the many gets."""
     ours, sheet, seconds = ground.ours, ground.sheet, ground.course.seconds
-    before = ours.counts()
-    best = ask(ours, sheet, seconds)
-    hits = share_of_hits(before, ours.counts())
-    with _blast(ground, best.rate * _TIMES) as blast, _health(ours.health) as health:
+    best, hits = ground.busy(sheet, seconds)
+    with blasting(ours, sheet, best.rate * _TIMES) as blast, _health(ours.health) as health:
         began, cpu, before = time.monotonic(), ours.cpu, ours.counts()
         pace = ground.pace(sheet, _SAMPLED, seconds)
         after, cpu, passed = ours.counts(), ours.cpu - cpu, time.monotonic() - began
         offered = blast.stop() / (time.monotonic() - blast.began)
     recovered = _until_well(ours.port, next(packets(sheet.packets())))
-    answered, shed, overflowed = (after[key] - before[key] for key in (_ANSWERED, _SHED, _OVERFLOWED))
+    answered, shed, overflowed = (after[key] - before[key] for key in (ANSWERED, SHED, OVERFLOWED))
     notes = {
         "offered q/s": offered, "answered q/s": answered / passed, "of best": best.cost / (cpu / answered * 1e6),
         "shed": shed, "overflowed": overflowed, "health ms": median(health) * 1000, "at most": max(health) * 1000,
@@ -48,36 +42,6 @@ def overload(ground: Ground) -> Measured:
     measured = Measured("overload", best, pace, hits, ours.resident, notes=notes)
     ground.course.tell(told(measured))
     return measured
-
-
-class _Blast:
-    """A client that only sends."""
-
-    def __init__(self, ground: Ground, rate: float) -> None:
-        words = (str(ground.ours.port), str(ground.sheet.packets()), f"{rate:.0f}")
-        command = [sys.executable, "-m", "tests.bench.blast", *words]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        self.began = time.monotonic()
-
-    def stop(self) -> int:
-        """End it; how many queries it sent."""
-        self.process.terminate()
-        return int(self.process.communicate()[0])
-
-
-@contextmanager
-def _blast(ground: Ground, rate: float) -> Iterator[_Blast]:
-    before = ground.ours.counts()[_ANSWERED]
-    blast = _Blast(ground, rate)
-    try:
-        while ground.ours.counts()[_ANSWERED] - before < rate / 10:  # it has begun
-            time.sleep(0.01)
-        blast.began = time.monotonic()
-        yield blast
-    finally:
-        if blast.process.poll() is None:
-            blast.process.kill()
-            blast.process.wait()
 
 
 @contextmanager

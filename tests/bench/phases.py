@@ -10,17 +10,18 @@ from dataclasses import replace
 from signal import SIGCONT, SIGSTOP
 
 from tests.bench import mixes, outside, tiers
-from tests.bench.changing import Changing
 from tests.bench.course import Course
+from tests.bench.expiring import Expiring
+from tests.bench.flood import flood
 from tests.bench.ground import Ground, Measured
 from tests.bench.ours import Ours, kubernetes, pydnsk8s
 from tests.bench.overload import overload
 from tests.bench.peers import knot
-from tests.bench.question import FLOOD, INSIDE, NOERROR, OUTSIDE, Sheet
+from tests.bench.question import GOOD, INSIDE, NOERROR, OUTSIDE, Sheet
+from tests.bench.relist import relist
 from tests.bench.servers import CLIENT_CORE
 from tests.bench.soak import slope
 
-_FLOODED = 60_000  # queries a second at most under a flood, for which names are drawn
 _EXCUSED = 6.0  # seconds until the failures of an upstream are forgotten: `cache` holds SERVFAIL for 5
 _PART = 10.0  # seconds between two looks at the memory of a soak
 
@@ -102,22 +103,11 @@ def _reload(ground: Ground) -> Measured:
     return measured
 
 
-def _flood(ground: Ground) -> Measured:
-    """As many queries for names nobody has as good ones (a random subdomain attack)."""
-    number = int(_FLOODED * ground.course.seconds)
-    folder, good = ground.course.folder, list(ground.sheet.questions)
-    # Half as many again for the second time, at half the rate: names that have not been asked before.
-    asked = mixes.flooded(good, number + number // 2, seed=ground.course.seed)
-    busy, paced = Sheet(folder / "flood", asked[:number]), Sheet(folder / "flood-paced", asked[number:])
-    measured = ground.measure("flood", busy, paced=paced)
-    measured.notes["lost of the flood"] = measured.pace.lost((FLOOD,))
-    return measured
-
-
 PHASES: dict[str, Callable[[Ground], Measured]] = {
     "cold": _cold, "warm": _warm, "churn-10": _churn(10), "churn-100": _churn(100), "churn-1000": _churn(1000),
-    "upstream-down": _upstream_down, "api-down": _api_down, "reload": _reload, "flood": _flood,
-    "overload": overload,
+    "upstream-down": _upstream_down, "api-down": _api_down,
+    "relist": relist("relist", streams=True), "relist-pages": relist("relist-pages", streams=False),
+    "reload": _reload, "flood": flood, "overload": overload,
 }  # fmt: skip
 
 
@@ -134,7 +124,7 @@ def soak(ground: Ground, minutes: float) -> Measured:
             held.append((passed / 60, ground.ours.resident * 1024))
             seen = ground.pace(ground.sheet, measured.pace.rate, course.seconds)
             measured.pace.add(seen)
-            lost = f"{seen.lost((INSIDE, OUTSIDE)):.2%} lost, {seen.doubt:.0%} in doubt"
+            lost = f"{seen.lost(GOOD):.2%} lost, {seen.doubt:.0%} in doubt"
             ground.course.tell(f"soak: {passed / 60:.1f} minutes, {held[-1][1] / 1024:.1f} MB, {lost}")
         held.append((minutes, ground.ours.resident * 1024))
     finally:
@@ -149,7 +139,7 @@ def run_phases(course: Course, names: tuple[str, ...], minutes: float) -> Iterat
     """Start a server whose cluster comes from an API server, and take it through these phases, soak among them."""
     drawn = tiers.Cluster(tiers.TIERS[course.tier], seed=course.seed)
     sheet = Sheet(course.folder / "questions", mixes.mix(drawn, "mixed", course.lookups, seed=course.seed))
-    api = Changing(drawn, seed=course.seed)
+    api = Expiring(drawn, seed=course.seed)
     try:
         with (
             knot(course.folder / "upstream", outside.zones(), CLIENT_CORE) as upstream,
@@ -157,7 +147,7 @@ def run_phases(course: Course, names: tuple[str, ...], minutes: float) -> Iterat
         ):
             known = next(each for each in sheet.questions if each.rcode == NOERROR and each.group == INSIDE)
             ours.wait_until_ready(known, outside.VENDOR)
-            ground = Ground(course, ours, upstream, api, sheet)
+            ground = Ground(course, ours, upstream, api, drawn, sheet)
             for name in names:
                 if name != "cold":
                     ground.warm_up()

@@ -12,6 +12,8 @@ from pydnsk8s.wire import query
 
 NOERROR, NXDOMAIN, SERVFAIL, REFUSED = "NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED"
 INSIDE, OUTSIDE, FLOOD = "inside", "outside", "flood"
+GOOD = (INSIDE, OUTSIDE)
+"""The groups of questions that somebody wants answered."""
 
 
 class Question(NamedTuple):

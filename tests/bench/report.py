@@ -54,10 +54,10 @@ def document(results: Sequence[Result]) -> list[dict[str, Any]]:
 
 _PHASE_HEADINGS = (
     "phase", "us a query", "q/s a core", "q/s", "lost",
-    "at q/s", "p50 ms", "p99 ms", "p99.9 ms", "lost", "doubt", "hits", "MB",
+    "at q/s", "p50 ms", "p99 ms", "p99.9 ms", "lost", "doubt", "others", "hits", "MB",
 )  # fmt: skip
 _SHARES = (0.5, 0.99, 0.999)
-_PHASE_ROW = "{:<14}{:>11}{:>12}{:>9}{:>6}{:>9}{:>8}{:>8}{:>10}{:>8}{:>7}{:>6}{:>8}  {}"
+_PHASE_ROW = "{:<14}{:>11}{:>12}{:>9}{:>6}{:>9}{:>8}{:>8}{:>10}{:>8}{:>7}{:>8}{:>6}{:>8}  {}"
 
 
 def phase_table(phases: Sequence[Measured]) -> str:
@@ -65,16 +65,22 @@ def phase_table(phases: Sequence[Measured]) -> str:
     rows = [_PHASE_ROW.format(*_PHASE_HEADINGS, "")]
     for measured in phases:
         busy, pace = measured.busy, measured.pace
-        notes = ", ".join(f"{key} {value:.3g}" for key, value in measured.notes.items())
+        notes = ", ".join(f"{key} {_figure(value)}" for key, value in measured.notes.items())
+        target = f"target: {measured.target}" if measured.target else ""
         rows.append(
             _PHASE_ROW.format(
                 measured.name, f"{busy.cost:.2f}", f"{measured.capacity:.0f}", f"{busy.rate:.0f}", busy.lost,
                 f"{pace.rate:.0f}", *(f"{measured.within(share):.2f}" for share in _SHARES),
-                f"{pace.lost(measured.judged):.2%}", f"{pace.doubt:.0%}",
-                f"{measured.hits:.0%}", f"{measured.memory:.1f}", notes,
+                f"{pace.lost(measured.judged):.2%}", f"{pace.doubt:.0%}", f"{pace.others:.0%}",
+                f"{measured.hits:.0%}", f"{measured.memory:.1f}",
+                "; ".join(filter(None, (notes, target))),
             )
         )  # fmt: skip
     return "\n".join(row.rstrip() for row in rows)
+
+
+def _figure(value: float) -> str:
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def phase_document(phases: Sequence[Measured]) -> list[dict[str, Any]]:
@@ -85,11 +91,11 @@ def phase_document(phases: Sequence[Measured]) -> list[dict[str, Any]]:
             "lost": measured.busy.lost, "codes": measured.busy.codes, "hits": measured.hits, "MB": measured.memory,
             "pace": {
                 "rate": measured.pace.rate, "sent": measured.pace.sent, "late": measured.pace.late,
-                "missed": measured.pace.missed,
+                "missed": measured.pace.missed, "others": measured.pace.others,
                 "lost": {group: measured.pace.lost((group,)) for group in measured.pace.sent},
                 "ms": {f"{share:.1%}": measured.within(share) for share in _SHARES},
             },
-            "notes": measured.notes,
+            "notes": measured.notes, "target": measured.target,
         }
         for measured in phases
     ]  # fmt: skip

@@ -110,6 +110,13 @@ class Server:
             self.process.wait()
 
 
+def worked(core: int) -> float:
+    """Seconds so far that a core was not idle, whoever it worked for, see proc(5)."""
+    lines = (line.split() for line in Path("/proc/stat").read_text().splitlines())
+    user, nice, system, _, _, irq, softirq, *_ = next(line[1:] for line in lines if line[0] == f"cpu{core}")
+    return sum(map(int, (user, nice, system, irq, softirq))) * TICK
+
+
 def _stat(pid: int) -> list[str]:
     """A process's fields from the third on, see proc(5); none if it is gone."""
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.openloop import Asking, latencies, percentile
+from tests.bench.openloop import Asking, due_in, latencies, percentile
 from tests.bench.question import NXDOMAIN, OUTSIDE, Question, Sheet, packets
 from tests.bench.soak import slope
 
@@ -24,6 +24,13 @@ def test_a_latency_counts_from_when_the_query_was_due() -> None:
 
 def test_latencies_are_kept_to_three_digits() -> None:
     assert latencies([0.0000004, 0.0012345, 0.0987654], 1e9) == {1: 1, 1230: 1, 98_800: 1}
+
+
+def test_only_what_was_due_in_a_spell_counts(tmp_path: Path) -> None:
+    spells = tmp_path / "spells"
+    # One is over before the first query, one begins before it, one lies within, one has not come to its end.
+    spells.write_text("900.0 901.0\n999.0 1000.15\n1000.95 1001.25\n1009.75")
+    assert [list(each) for each in due_in(spells, 1000.0, 10, 100)] == [[], [0, 1], [10, 11, 12], [98, 99]]
 
 
 def test_a_percentile_is_the_time_within_which_so_many_came() -> None:

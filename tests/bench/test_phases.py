@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.mixes import flooded, freshened
+from tests.bench import mixes, tiers
+from tests.bench.blast import fresh
+from tests.bench.mixes import freshened
 from tests.bench.phases import PHASES
 from tests.bench.question import FLOOD, OUTSIDE, Question
 from tests.bench.servers import ROOT, installed
@@ -36,7 +38,13 @@ def test_a_server_goes_through_every_phase_and_answers_as_expected(tmp_path: Pat
     assert all(0 <= phase["hits"] <= 1 and phase["pace"]["sent"] for phase in phases)
     notes = {phase["name"]: phase["notes"] for phase in phases}
     assert notes["churn-1000"]["changes"] > 0
+    for name in ("relist", "relist-pages"):
+        assert notes[name]["relists"] >= 5
+        assert notes[name]["lists"] >= 3 * notes[name]["relists"]
+        assert notes[name]["queries meanwhile"] > 0
     assert notes["reload"]["reloads"] > 0
+    assert notes["flood"]["flood q/s"] > 0
+    assert 0 <= notes["flood"]["hits flooded"] <= 1
     assert notes["overload"]["answered q/s"] > 0
     assert "KiB a minute" in notes["soak"]
 
@@ -60,12 +68,22 @@ def test_a_missing_program_is_told_with_its_package() -> None:
     assert "knotd is missing: apt-get install knot" in ran.stderr
 
 
+def test_a_flood_is_a_third_each_below_the_zone_a_namespace_and_a_zone_outside() -> None:
+    cluster = tiers.Cluster(tiers.TIERS["S"])
+    asked = mixes.flood(cluster)
+    assert {question.group for question in asked} == {FLOOD}
+    zones = [question.name.partition(".")[2] for question in asked]
+    assert zones[::3] == ["cluster.local"] * 10
+    assert zones[1::3] == [f"{namespace}.svc.cluster.local" for namespace in cluster.namespaces]
+    assert zones[2::3] == ["vendor.example"] * 10
+
+
 def test_a_flood_never_asks_for_the_same_name_twice() -> None:
-    asked = flooded([Question("a.example", "A"), Question("b.example", "A")], 100)
-    assert [question.name for question in asked[::2]] == ["a.example", "b.example"] * 25
-    bad = asked[1::2]
-    assert all(question.group == FLOOD for question in bad)
-    assert len({question.name for question in bad}) == len(bad) == 50
+    zone = b"\7cluster\5local\0\0\1\0\1"
+    asked = list(fresh([bytes(12) + b"\20" + b"0123456789abcdef" + zone] * 1000, "53"))
+    assert len(set(asked)) == 1000
+    assert all(len(wire) == 12 + 17 + len(zone) and wire.endswith(zone) and wire[12] == 16 for wire in asked)
+    assert asked == list(fresh(asked, "53"))
 
 
 def test_what_nobody_has_asked_the_upstream_is_among_the_rest() -> None:

@@ -147,6 +147,10 @@ class ApiServer(Store):
         except ExpiredError as error:
             yield _line("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": str(error)})
 
+    def listed(self, found: Target, query: Query) -> bytes:
+        """A page of a list as it is sent."""
+        return json.dumps(self.page(found, query, heed_limit=self.heeds_limit)).encode()
+
     @property
     def ending(self) -> str:
         return self._ending
@@ -204,15 +208,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _list(self, found: Target, query: Query) -> None:
         try:
-            self._answer(200, self.server.api.page(found, query, heed_limit=self.server.api.heeds_limit))
+            self._answer(200, self.server.api.listed(found, query))
         except ExpiredError as error:
             self._refuse(410, str(error))
 
     def _refuse(self, status: int, message: str) -> None:
-        self._answer(status, {"kind": "Status", "code": status, "message": message})
+        self._answer(status, json.dumps({"kind": "Status", "code": status, "message": message}).encode())
 
-    def _answer(self, status: int, document: Json) -> None:
-        body = json.dumps(document).encode()
+    def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
