@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 ROOT = b"\0"
@@ -138,6 +138,11 @@ def is_under(name: bytes, zone: bytes) -> bool:
     while at < border:
         at += 1 + name[at]
     return at == border
+
+
+def are_apart(zone: bytes, zones: Iterable[bytes]) -> bool:
+    """Whether no name is both in the zone and in one of the others."""
+    return not any(is_under(zone, other) or is_under(other, zone) for other in zones)
 
 
 def closest(name: bytes, zones: tuple[bytes, ...]) -> bytes | None:

@@ -80,8 +80,8 @@ class Plugin:
     def passes(self, zone: bytes) -> Keep | None:
         """For how long all names in a zone pass this plugin alike; None if it cannot tell.
 
-        That is: it hands all of them on, and does the same to the replies of those behind it whatever the name, whoever
-        asks. What is so always says HAND_ON.
+        That is: it hands every question there for addresses or services on, and does the same to the replies of those
+        behind it whatever the name, whoever asks. HAND_ON means always.
         """
         return None
 

@@ -8,7 +8,7 @@ from typing import Self
 
 from pydnsk8s import codes, names, rdata
 from pydnsk8s.corefile import Directive
-from pydnsk8s.keep import ALWAYS, NEVER
+from pydnsk8s.keep import ALWAYS, NEVER, Keep
 from pydnsk8s.message import Query, Record, Reply
 from pydnsk8s.plugin import HAND_ON, Plugin, ServerBlock, Turn
 from pydnsk8s.version import VERSION
@@ -34,6 +34,9 @@ class Chaos(Plugin):
         block.any_class = True
         version, *authors = directive.args or (f"pydnsk8s-{VERSION}",)
         return cls(version, tuple(authors))
+
+    def passes(self, zone: bytes) -> Keep:
+        return HAND_ON
 
     def at_once(self, query: Query) -> Turn:
         if query.klass != codes.CH or query.type != codes.TXT:

@@ -92,6 +92,9 @@ class Gslb(Plugin):
     def ready(self) -> bool:
         return all(service.ready() for service in self.services.values())
 
+    def passes(self, zone: bytes) -> Keep | None:
+        return HAND_ON if names.are_apart(zone, self._zones) else None
+
     def at_once(self, query: Query) -> Turn:
         zone = next((suffix for suffix in names.suffixes(query.name) if suffix in self._zones), None)
         if zone is None or query.klass != codes.IN:

@@ -116,7 +116,7 @@ class Hosts(Plugin):
         return False  # the old one still watches the file
 
     def passes(self, zone: bytes) -> Keep | None:
-        if not self._has(zone) and not any(names.is_under(own, zone) for own in self.zones):
+        if names.are_apart(zone, self.zones):
             return HAND_ON
         # Reverse names are answered wherever they are.
         passes = self.falls.through(zone) and not names.is_reverse(zone) and not self.table.reaches(zone)

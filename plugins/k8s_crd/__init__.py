@@ -80,6 +80,9 @@ class K8sCrd(Plugin):
     def ready(self) -> bool:
         return self.index.synced
 
+    def passes(self, zone: bytes) -> Keep | None:
+        return HAND_ON if names.are_apart(zone, self.options.zones) else None
+
     def at_once(self, query: Query) -> Turn:
         found = self._find(query)
         return WAIT if isinstance(found, Alias) else found

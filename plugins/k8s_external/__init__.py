@@ -93,6 +93,9 @@ class K8sExternal(Plugin):
             if whole is not None and name is not None and service.namespace != self.apex:
                 yield from face_records(name, whole, self._options)
 
+    def passes(self, zone: bytes) -> Keep | None:
+        return HAND_ON if names.are_apart(zone, self.zones) else None
+
     def at_once(self, query: Query) -> Turn:
         found = self._find(query)
         return WAIT if isinstance(found, Reply) and _is_alias(found, query) else found

@@ -13,6 +13,7 @@ from weakref import WeakSet
 from pydnsk8s import codes, log, names
 from pydnsk8s.abilities import Transferable
 from pydnsk8s.corefile import Directive, Option
+from pydnsk8s.keep import Keep
 from pydnsk8s.message import Client, Query, Record, Reply
 from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, Turn
 from pydnsk8s.upstream.address import Address, parse
@@ -101,6 +102,9 @@ class Transfer(Plugin):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def passes(self, zone: bytes) -> Keep:
+        return HAND_ON
 
     def at_once(self, query: Query) -> Turn:
         return WAIT if query.type in (codes.AXFR, codes.IXFR) else HAND_ON

@@ -197,7 +197,15 @@ def test_a_change_counts_at_once() -> None:
     assert testing.read(reply).answer == ["b.shop.svc.cluster.local. 5 A 10.0.0.99"]
 
 
-@pytest.mark.parametrize("more", ["hosts {\n 10.9.9.9 b.shop.svc.cluster.local\n fallthrough\n}", "log", "local"])
+OVERLAPPING = (
+    "hosts {\n 10.9.9.9 b.shop.svc.cluster.local\n fallthrough\n}",
+    "k8s_external shop.svc.cluster.local",
+    "local",
+    "log",
+)
+
+
+@pytest.mark.parametrize("more", OVERLAPPING)
 async def test_a_plugin_that_looks_at_names_is_asked_for_each(more: str) -> None:
     asked = Asked(service("a", "10.0.0.1"), service("b", "10.0.0.2"), service("c", "10.0.0.3"), more=more)
     assert not any(asked.is_made(f"{name}.shop.svc.cluster.local") for name in "abc")
@@ -230,9 +238,18 @@ def test_a_name_behind_the_root_is_no_name() -> None:
     assert testing.read(answer).rcode == "FORMERR"
 
 
-def test_hosts_with_other_names_are_in_nobody_s_way() -> None:
-    hosts = "hosts {\n 10.9.9.9 node-1 host.internal\n fallthrough\n}"
-    asked = Asked(service("a", "10.0.0.1"), service("b", "10.0.0.2"), more=hosts)
+@pytest.mark.parametrize(
+    "more",
+    [
+        "hosts {\n 10.9.9.9 node-1 host.internal\n fallthrough\n}",
+        "hosts /dev/null example.org {\n 10.9.9.9 www.example.org\n}",
+        "k8s_external example.org",
+        "chaos",
+        "transfer {\n to *\n}",
+    ],
+)
+def test_plugins_for_other_names_are_in_nobody_s_way(more: str) -> None:
+    asked = Asked(service("a", "10.0.0.1"), service("b", "10.0.0.2"), more=more)
     assert [asked.is_made(f"{name}.shop.svc.cluster.local") for name in "ab"] == [False, True]
 
 
