@@ -75,7 +75,7 @@ def test_a_reading_whose_stamps_live_would_read_the_same_again(
             tree.put(b"/skydns/" + path, document, 0)
     fresh = filled(dict(sorted(pairs.items())), owned=owned)
     assert tree.faults == fresh.faults
-    assert tree.keys() == fresh.keys()
+    assert set(tree.keys()) == set(fresh.keys())
     for reading, said, stamps in before:
         assert reading(tree, set()) == reading(fresh, set())
         if all(stamp.alive for stamp in stamps):
@@ -101,7 +101,7 @@ def test_a_faulty_value_is_logged_once_with_its_key_and_its_name_stays(caplog: p
         tree.put(b"/skydns/org/example/www/x", b'{"host":}', 0)
     (record,) = caplog.records
     assert "/skydns/org/example/www/x is skipped: " in record.getMessage()
-    assert tree.at(b"org/example/www", set()) == (), "it exists"
+    assert tree.at(b"org/example/www", set()) == [], "it exists"
     tree.put(b"/skydns/org/example/www/x", b"{}", 0)
     assert not tree.faults
 
