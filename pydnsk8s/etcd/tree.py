@@ -76,7 +76,8 @@ class Tree:
         if first < last:
             read.add(self._own.of(path))
             return [*map(values.unpack, self._rows[first:last])]
-        if not self._exists(path):
+        first, last = self._span(path, _BELOW, 1, first)
+        if first == last:
             read.add(self._branches.of(path))
             return None
         read |= {self._own.of(path), self._names.of(path)}
@@ -205,16 +206,21 @@ class Tree:
             self._names.retire(path)
 
     def _exists(self, path: bytes) -> bool:
-        return any(first < last for first, last in (self._span(path, _AT, 1), self._span(path, _BELOW, 1)))
+        first, last = self._span(path, _AT, 1)
+        if first == last:
+            first, last = self._span(path, _BELOW, 1, first)
+        return first < last
 
-    def _span(self, path: bytes, border: bytes, most: int, start: int = 0) -> tuple[int, int]:
-        """Where the first rows at the path or below it are, so many at the most, ``start`` being in front of them."""
+    def _span(self, path: bytes, border: bytes, most: int, first: int = 0) -> tuple[int, int]:
+        """Where the rows at the path or below it are, so many at the most and none of them in front of ``first``."""
         rows = self._rows
         if not path:
             return 0, min(most, len(rows)) if border == _BELOW else 0
         prefix = path + border
-        first = last = bisect_left(rows, prefix, start)
-        end = min(first + most, len(rows))
+        # Mostly what is below a path comes just behind what is at it.
+        if first < len(rows) and rows[first] < prefix:
+            first = bisect_left(rows, prefix, first)
+        last, end = first, min(first + most, len(rows))
         # Mostly there is one: walking to the border is faster than looking for it.
         while last < end and rows[last].startswith(prefix):
             last += 1

@@ -118,6 +118,29 @@ def test_only_what_is_in_the_zones_is_held() -> None:
     assert len(everything.below(b"", set())) == 1
 
 
+@pytest.mark.parametrize("owned", [False, True])
+def test_keys_that_differ_in_case_alone_are_two_at_one_name(owned: bool) -> None:
+    tree = filled({b"org/example/A": b'{"host":"192.0.2.1"}', b"org/example/a": b'{"host":"192.0.2.2"}'}, owned=owned)
+    assert {value.host[3] for value in tree.at(b"org/example/a", set()) or ()} == {1, 2}
+    assert set(tree.keys()) == {b"/skydns/org/example/A", b"/skydns/org/example/a"}
+    tree.remove(b"/skydns/org/example/A")
+    assert [value.host[3] for value in tree.at(b"org/example/a", set()) or ()] == [2]
+
+
+def test_values_of_an_owner_are_in_the_order_of_their_keys() -> None:
+    last, first = b'{"host":"192.0.2.1","targetstrip":1}', b'{"text":"t","targetstrip":1,"ttl":5,"port":9}'
+    tree = filled({b"org/example/a/2": last, b"org/example/a/1": first, b"org/example/a-b": b"{}"}, owned=True)
+    assert [value.path[-1:] for value in tree.at(b"org/example/a", set()) or ()] == [b"1", b"2"]
+
+
+def test_a_key_with_a_nul_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
+    tree = filled({b"org/example/a\0b": b'{"host":"192.0.2.1"}'}, owned=False)
+    assert "has a NUL octet" in caplog.text
+    assert not len(tree)
+    tree.remove(b"/skydns/org/example/a\0b")
+    assert not tree.faults
+
+
 def test_one_reading_gives_no_more_than_a_message_holds() -> None:
     tree = filled({b"org/example/h%d" % at: b"{}" for at in range(MOST + 1)}, owned=False)
     assert len(tree.below(b"org/example", set())) == MOST

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pydnsk8s import codes, names
 from pydnsk8s.etcd import values
-from pydnsk8s.etcd.values import Value, check, name_of, path_of, read, stripped
+from pydnsk8s.etcd.values import Value, check, key_of, name_of, pack, path_of, place_of, read, stripped, unpack
 from tests.strategies import wire_names
 
 PATH = b"org/example/www/x1"
@@ -93,11 +93,23 @@ def test_a_name_has_one_path_and_a_path_one_name(name: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [b"", b"org//www", b"org/example/", b"/org", b"org/" + b"x" * 64, b"/".join([b"abcdefg"] * 32)]
+    "path", [b"", b"org//www", b"org/example/", b"/org", b"org/" + b"x" * 64, b"/".join([b"abcdefg"] * 32), b"org/a\0b"]
 )
 def test_a_key_that_makes_no_name_is_refused(path: bytes) -> None:
     with pytest.raises(ValueError, match="the key"):
         check(path)
+
+
+@given(wire_names.map(bytes.lower), st.integers(0, 3), st.binary(), st.integers(0, 2**63 - 1))
+def test_a_row_is_a_value_again(name: bytes, strip: int, text: bytes, lease: int) -> None:
+    path = path_of(name)
+    if path:
+        value = Value(path, codes.A, bytes(4), text=text, strip=strip, lease=lease, key=b"K")
+        for place in (path, value.owner):
+            row = pack(value, place)
+            assert unpack(row) == value
+            assert place_of(row) == place
+            assert key_of(row) == b"K"
 
 
 @pytest.mark.parametrize(
