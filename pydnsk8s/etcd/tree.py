@@ -185,15 +185,26 @@ class Tree:
         """Swap one row for another, and retire the stamps of all who read what that changes."""
         if old == new:
             return
+        self._swap(old, new)
         if new is not None:
-            insort(self._rows, new)
             self.leases.use(values.unpack(new).lease)
         if old is not None:
-            del self._rows[bisect_left(self._rows, old)]
             self.leases.leave(values.unpack(old).lease)
         for place in {values.place_of(row) for row in (old, new) if row is not None}:
             self._retire(place)
         self.changed_at = max(self.changed_at, int(self._clock()))
+
+    def _swap(self, old: bytes | None, new: bytes | None) -> None:
+        rows = self._rows
+        if old is not None:
+            at = bisect_left(rows, old)
+            if new is not None and bisect_left(rows, new) - at in (0, 1):
+                # Still between its neighbours: nothing behind it has to move.
+                rows[at] = new
+                return
+            del rows[at]
+        if new is not None:
+            insort(rows, new)
 
     def _retire(self, place: bytes) -> None:
         """Retire the stamps of all who read what was at a place."""

@@ -77,7 +77,9 @@ def test_what_cannot_be_read_says_why(document: str, fault: str) -> None:
 )
 def test_any_octets_are_a_value_or_a_fault(document: bytes) -> None:
     with suppress(ValueError):
-        assert read(PATH, document).path == PATH
+        value = read(PATH, document)
+        assert value.path == PATH
+        assert unpack(pack(value, PATH)) == value
 
 
 @given(wire_names)
