@@ -45,7 +45,7 @@ def path(name: str) -> bytes:
     except ValueError:
         found = path_of(names.parse(name))
     if found is None:
-        raise ValueError(f"a label with a slash has no key: {name!r}")
+        raise ValueError(f"a label with a slash or a NUL has no key: {name!r}")
     return found
 
 

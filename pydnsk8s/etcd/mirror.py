@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncIterator, Iterable
 from itertools import cycle
-from typing import Never
+from typing import Never, TypeVar
 
 from pydnsk8s import background, clock, log, metrics
 from pydnsk8s.etcd.access import Access, EtcdError
@@ -21,6 +22,7 @@ _LAST_DELAY = 5.0
 _SHORT_PATIENCE = 1.0  # a member that waits for a new leader does not answer, while another one may
 _MOST_DOUBLINGS = 8
 
+_Item = TypeVar("_Item")
 _LABELS = ("endpoints", "path")
 _log = log.plugin("etcd")
 _CONNECTED = metrics.gauge("coredns_etcd_connected", "1 while the changes in etcd are followed.", *_LABELS)
@@ -108,20 +110,20 @@ class Mirror:
 
     async def _list(self, client: Client) -> None:
         begun, listed = clock.now(), 0
-        gone = self._tree.keys()
+        gone: set[bytes] = set()
+        async for key in _paced(self._tree.keys()):
+            gone.add(key)
         start, revision, more = self._start, 0, True
         while more:
             page = await client.range(start, self._end, limit=_PAGE, revision=revision)
             # All pages show the same moment: that of the first.
             revision, cluster, more = revision or page.header.revision, page.header.cluster_id, page.more
-            for count, pair in enumerate(page.kvs):
-                if count % _BATCH == 0:
-                    await asyncio.sleep(0)
+            listed += len(page.kvs)
+            async for pair in _paced(page.kvs):
                 self._tree.put(pair.key, pair.value, pair.lease)
                 gone.discard(pair.key)
                 start = pair.key + b"\0"
-            listed += len(page.kvs)
-        for key in gone:
+        async for key in _paced(gone):
             self._tree.remove(key)
         self._tree.synced = True
         self._revision, self._cluster = revision, cluster
@@ -195,3 +197,11 @@ class Mirror:
     def _count(self) -> None:
         self._keys.set(len(self._tree))
         self._skipped.set(len(self._tree.faults))
+
+
+async def _paced(items: Iterable[_Item]) -> AsyncIterator[_Item]:
+    """All items, with a turn for others after so many."""
+    for count, item in enumerate(items, 1):
+        yield item
+        if count % _BATCH == 0:
+            await asyncio.sleep(0)

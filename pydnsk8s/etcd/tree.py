@@ -10,7 +10,6 @@ import re
 import time
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
-from itertools import islice
 
 from pydnsk8s import log
 from pydnsk8s.etcd import values
@@ -23,22 +22,14 @@ MOST = 4096
 
 _ANY = frozenset((b"*", b"any"))
 _FEW = 4
+_AT, _BELOW = b"\0", b"/"  # what is behind a path in the rows that are at it, and in those below it
+_BEHIND = {_AT: b"\1", _BELOW: b"0"}  # the octets that come next
 _LONGEST_FAULT = 200  # characters
 _log = log.plugin("etcd")
 
 
 class TooManyError(Exception):
     """More would have to be looked through than one question may cost."""
-
-
-class Place(Stamp):
-    """The values at a path; a place lives until they change."""
-
-    __slots__ = ("values",)
-
-    def __init__(self, values: tuple[Value, ...]) -> None:
-        self.alive = True
-        self.values = values
 
 
 class Tree:
@@ -67,58 +58,56 @@ class Tree:
         self._zones = tuple(path + b"/" if path else b"" for path in map(values.path_of, zones) if path is not None)
         self._owned = owned
         self._clock = clock
-        self._keys: dict[bytes, Value] = {}
-        self._at: dict[bytes, Place] = {}
-        self._order: list[bytes] = []
-        """The paths of ``_at``, sorted; what is below a path is a slice of it."""
-        self._gaps = Stamps()
-        """Of paths that exist without values of their own: that they have none."""
+        self._rows: list[bytes] = []
+        """All values, sorted; what is at a path is a slice of it, and what is below that another one."""
+        self._own = Stamps()
+        """Of paths that exist: which values are at just this path, or that none are."""
         self._branches = Stamps()
         """Of all that is at a path and below it; of a path that does not exist also that it does not."""
         self._names = Stamps()
         """Of paths that exist: that they do."""
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._rows)
 
-    def at(self, path: bytes, read: set[Stamp]) -> tuple[Value, ...] | None:
+    def at(self, path: bytes, read: set[Stamp]) -> list[Value] | None:
         """The values at just this path; None if there are none below it either (RFC 8020 section 2)."""
-        place = self._at.get(path)
-        if place is not None:
-            read.add(place)
-            return place.values
-        if not self._exists(path):
+        first, last = self._span(path, _AT, MOST)
+        if first < last:
+            read.add(self._own.of(path))
+            return [*map(values.unpack, self._rows[first:last])]
+        first, last = self._span(path, _BELOW, 1, first)
+        if first == last:
             read.add(self._branches.of(path))
             return None
-        read |= {self._gaps.of(path), self._names.of(path)}
-        return ()
+        read |= {self._own.of(path), self._names.of(path)}
+        return []
 
     def below(self, path: bytes, read: set[Stamp], most: int = MOST) -> list[Value]:
         """The values at the path and below it, in the order of their keys, so many at the most."""
         read.add(self._branches.of(path))
-        place = self._at.get(path)
-        found = [] if place is None else [*place.values]
-        for below in self._order[slice(*self._span(path, most))]:
-            found += self._at[below].values
-        return found if len(found) <= most else found[:most]
+        first, last = self._span(path, _AT, most)
+        rows = self._rows[first:last]
+        if len(rows) < most:
+            rows += self._rows[slice(*self._span(path, _BELOW, most - len(rows), last))]
+        return [*map(values.unpack, rows)]
 
     def matching(self, path: bytes, zone: bytes, read: set[Stamp]) -> list[Value]:
         """As :meth:`below`, for a path whose segments ``*`` and ``any`` below a zone's stand for any one segment.
 
-        TooManyError if there are more than MOST paths below the segments in front of the first of these.
+        TooManyError if there are more than MOST values below the segments in front of the first of these.
         """
         segments, own = path.split(b"/"), zone.count(b"/") + 1 if zone else 0
         wild = [at for at, segment in enumerate(segments) if at >= own and segment in _ANY]
         start = b"/".join(segments[: wild[0]])
         read.add(self._branches.of(start))
-        first, last = self._span(start, MOST + 1)
+        first, last = self._span(start, _BELOW, MOST + 1)
         if last - first > MOST:
             shown = start.decode("utf-8", "backslashreplace")
             raise TooManyError(f"more than {MOST} keys to look through below {shown}")
-        pattern = b"/".join(b"[^/]+" if at in wild else re.escape(segment) for at, segment in enumerate(segments))
-        fits = re.compile(pattern + b"(?![^/])").match
-        places = filter(fits, self._order[first:last])
-        return [*islice((value for place in places for value in self._at[place].values), MOST)]
+        pattern = b"/".join(b"[^/\0]+" if at in wild else re.escape(segment) for at, segment in enumerate(segments))
+        fits = re.compile(pattern + b"[/\0]").match
+        return [*map(values.unpack, filter(fits, self._rows[first:last]))]
 
     def encloser(self, path: bytes, zone: bytes, read: set[Stamp]) -> bytes:
         """The closest encloser of a path that does not exist, at the furthest the zone's (RFC 4592 section 3.3.1)."""
@@ -137,110 +126,118 @@ class Tree:
 
     def put(self, key: bytes, document: bytes, lease: int) -> None:
         """Take a pair that is new or has changed; keys come whole, with the prefix."""
-        path = key[len(self.prefix) :]
-        old, new = self._keys.get(path), self._read(path, document, lease)
-        if new is not None:
-            self._keys[path] = new
-        elif old is not None:
-            del self._keys[path]
-        self._change(old, new)
+        key = key[len(self.prefix) :]
+        self._change(self._find(key), self._read(key, document, lease))
 
     def remove(self, key: bytes) -> None:
         """Drop a pair that is gone."""
-        path = key[len(self.prefix) :]
-        self.faults.pop(path, None)
-        self._change(self._keys.pop(path, None), None)
+        key = key[len(self.prefix) :]
+        self.faults.pop(key, None)
+        self._change(self._find(key), None)
 
-    def keys(self) -> set[bytes]:
-        """The whole keys of all pairs that were put."""
-        return {self.prefix + path for path in (*self._keys, *self.faults)}
+    def keys(self) -> Iterator[bytes]:
+        """The whole keys of all pairs that were put; a faulty one's may come twice."""
+        for row in self._rows:
+            yield self.prefix + values.key_of(row)
+        for key in self.faults:
+            yield self.prefix + key
 
-    def _read(self, path: bytes, document: bytes, lease: int) -> Value | None:
-        """The value of a pair, None for one outside the zones; a faulty one makes its name exist and says nothing."""
-        lower = path.lower()
-        if not (lower + b"/").startswith(self._zones):
+    def _find(self, key: bytes) -> bytes | None:
+        """The row of a key, if it has one."""
+        path = key.lower()
+        for place in _upwards(path) if self._owned else (path,):
+            start = values.row_start(path, place)
+            for at in range(bisect_left(self._rows, start), len(self._rows)):
+                row = self._rows[at]
+                if not row.startswith(start):
+                    break
+                if values.key_of(row) == key:
+                    return row
+        return None
+
+    def _read(self, key: bytes, document: bytes, lease: int) -> bytes | None:
+        """The row of a pair, None for one outside the zones; a faulty one makes its name exist and says nothing."""
+        path = key.lower()
+        if not (path + b"/").startswith(self._zones):
             return None
+        written = b"" if path == key else key
         fault, value = "", None
         try:
-            values.check(lower)
-            # Mostly the same octets: then one object serves as key and as path.
-            value = Value(path if path == lower else lower)
-            value = values.read(value.path, document, lease)
+            values.check(path)
+            value = Value(path, key=written)
+            value = values.read(path, document, lease, written)
         except ValueError as error:
             fault = str(error)[:_LONGEST_FAULT]
-        self._note(path, fault)
-        return value if value and (self._place(value) + b"/").startswith(self._zones) else None
+        self._note(key, fault)
+        if value is None:
+            return None
+        place = value.owner if self._owned else path
+        return values.pack(value, place) if (place + b"/").startswith(self._zones) else None
 
-    def _note(self, path: bytes, fault: str) -> None:
+    def _note(self, key: bytes, fault: str) -> None:
         if not fault:
-            self.faults.pop(path, None)
-        elif self.faults.get(path) != fault:
-            self.faults[path] = fault
-            _log.warning("%s is skipped: %s", (self.prefix + path).decode("utf-8", "backslashreplace"), fault)
+            self.faults.pop(key, None)
+        elif self.faults.get(key) != fault:
+            self.faults[key] = fault
+            _log.warning("%s is skipped: %s", (self.prefix + key).decode("utf-8", "backslashreplace"), fault)
 
-    def _place(self, value: Value) -> bytes:
-        return value.owner if self._owned else value.path
-
-    def _change(self, old: Value | None, new: Value | None) -> None:
+    def _change(self, old: bytes | None, new: bytes | None) -> None:
+        """Swap one row for another, and retire the stamps of all who read what that changes."""
         if old == new:
             return
-        before, after = (None if value is None else self._place(value) for value in (old, new))
-        if before is not None:
-            self._hold(before, old, new if before == after else None)
-        if after is not None and before != after:
-            self._hold(after, None, new)
-        self.leases.use(new.lease if new else 0)
-        self.leases.leave(old.lease if old else 0)
+        self._swap(old, new)
+        if new is not None:
+            self.leases.use(values.unpack(new).lease)
+        if old is not None:
+            self.leases.leave(values.unpack(old).lease)
+        for place in {values.place_of(row) for row in (old, new) if row is not None}:
+            self._retire(place)
         self.changed_at = max(self.changed_at, int(self._clock()))
 
-    def _hold(self, path: bytes, gone: Value | None, come: Value | None) -> None:
-        """Change what is at a path, and retire the stamps of all who read it."""
-        old = self._at.pop(path, None)
-        held = [] if old is None else list(old.values)
-        if gone is not None:
-            held.remove(gone)
-        if come is not None:
-            insort(held, come)
-        if held:
-            self._at[path] = Place(tuple(held))
-        if old is None:
-            insort(self._order, path)
-            self._gaps.retire(path)
-        else:
-            old.retire()
-            if not held:
-                del self._order[bisect_left(self._order, path)]
-                self._retire_names(path)
-        for above in _upwards(path) if self._branches else ():
-            self._branches.retire(above)
+    def _swap(self, old: bytes | None, new: bytes | None) -> None:
+        rows = self._rows
+        if old is not None:
+            at = bisect_left(rows, old)
+            if new is not None and bisect_left(rows, new) - at in (0, 1):
+                # Still between its neighbours: nothing behind it has to move.
+                rows[at] = new
+                return
+            del rows[at]
+        if new is not None:
+            insort(rows, new)
 
-    def _exists(self, path: bytes) -> bool:
-        if path in self._at:
-            return True
-        below = path + b"/" if path else b""
-        first = bisect_left(self._order, below)
-        return first < len(self._order) and self._order[first].startswith(below)
-
-    def _span(self, path: bytes, most: int) -> tuple[int, int]:
-        """Where in the order the first paths below this one are, so many at the most."""
-        if not path:
-            return 0, min(most, len(self._order))
-        order, start = self._order, path + b"/"
-        first = last = bisect_left(order, start)
-        # Mostly there is one: walking to the border is faster than looking for it.
-        while last < len(order) and order[last].startswith(start):
-            last += 1
-            if last - first == _FEW:
-                # "0" is the octet after "/".
-                return first, bisect_left(order, path + b"0", last, min(first + most, len(order)))
-        return first, last
-
-    def _retire_names(self, place: bytes) -> None:
-        """Retire the stamps of the paths that no longer exist without what was at a place."""
+    def _retire(self, place: bytes) -> None:
+        """Retire the stamps of all who read what was at a place."""
+        self._own.retire(place)
+        for path in _upwards(place) if self._branches else ():
+            self._branches.retire(path)
         for path in _upwards(place) if self._names else ():
             if self._exists(path):
-                return
+                break
             self._names.retire(path)
+
+    def _exists(self, path: bytes) -> bool:
+        first, last = self._span(path, _AT, 1)
+        if first == last:
+            first, last = self._span(path, _BELOW, 1, first)
+        return first < last
+
+    def _span(self, path: bytes, border: bytes, most: int, first: int = 0) -> tuple[int, int]:
+        """Where the rows at the path or below it are, so many at the most and none of them in front of ``first``."""
+        rows = self._rows
+        if not path:
+            return 0, min(most, len(rows)) if border == _BELOW else 0
+        prefix = path + border
+        # Mostly what is below a path comes just behind what is at it.
+        if first < len(rows) and rows[first] < prefix:
+            first = bisect_left(rows, prefix, first)
+        last, end = first, min(first + most, len(rows))
+        # Mostly there is one: walking to the border is faster than looking for it.
+        while last < end and rows[last].startswith(prefix):
+            last += 1
+            if last - first == _FEW:
+                return first, bisect_left(rows, path + _BEHIND[border], last, end)
+        return first, last
 
 
 def _upwards(path: bytes) -> Iterator[bytes]:

@@ -100,7 +100,7 @@ def test_the_same_record_is_written_once(shell: Shell) -> None:
         (("www.example.org", "MX", "0", "a.example.org"), "preference: expected a whole number from 1 to 65535"),
         (("www.example.org", "SRV", "1", "2", "x", "a.example.org"), "port: expected a whole number"),
         (("www..org", "A", "192.0.2.1"), "an empty label"),
-        (("a/b.example.org", "A", "192.0.2.1"), "a label with a slash has no key"),
+        (("a/b.example.org", "A", "192.0.2.1"), "a label with a slash or a NUL has no key"),
         (("www.example.org", "HINFO", "x"), "'HINFO' is not one of"),
         (("www.example.org", "TXT", "x" * 60_001), "at most 60000 octets"),
     ],

@@ -75,7 +75,7 @@ def test_a_reading_whose_stamps_live_would_read_the_same_again(
             tree.put(b"/skydns/" + path, document, 0)
     fresh = filled(dict(sorted(pairs.items())), owned=owned)
     assert tree.faults == fresh.faults
-    assert tree.keys() == fresh.keys()
+    assert set(tree.keys()) == set(fresh.keys())
     for reading, said, stamps in before:
         assert reading(tree, set()) == reading(fresh, set())
         if all(stamp.alive for stamp in stamps):
@@ -101,7 +101,7 @@ def test_a_faulty_value_is_logged_once_with_its_key_and_its_name_stays(caplog: p
         tree.put(b"/skydns/org/example/www/x", b'{"host":}', 0)
     (record,) = caplog.records
     assert "/skydns/org/example/www/x is skipped: " in record.getMessage()
-    assert tree.at(b"org/example/www", set()) == (), "it exists"
+    assert tree.at(b"org/example/www", set()) == [], "it exists"
     tree.put(b"/skydns/org/example/www/x", b"{}", 0)
     assert not tree.faults
 
@@ -116,6 +116,29 @@ def test_only_what_is_in_the_zones_is_held() -> None:
     everything = Tree((names.ROOT,))
     everything.put(b"/skydns/net/example/a", b'{"host":"192.0.2.1"}', 0)
     assert len(everything.below(b"", set())) == 1
+
+
+@pytest.mark.parametrize("owned", [False, True])
+def test_keys_that_differ_in_case_alone_are_two_at_one_name(owned: bool) -> None:
+    tree = filled({b"org/example/A": b'{"host":"192.0.2.1"}', b"org/example/a": b'{"host":"192.0.2.2"}'}, owned=owned)
+    assert {value.host[3] for value in tree.at(b"org/example/a", set()) or ()} == {1, 2}
+    assert set(tree.keys()) == {b"/skydns/org/example/A", b"/skydns/org/example/a"}
+    tree.remove(b"/skydns/org/example/A")
+    assert [value.host[3] for value in tree.at(b"org/example/a", set()) or ()] == [2]
+
+
+def test_values_of_an_owner_are_in_the_order_of_their_keys() -> None:
+    last, first = b'{"host":"192.0.2.1","targetstrip":1}', b'{"text":"t","targetstrip":1,"ttl":5,"port":9}'
+    tree = filled({b"org/example/a/2": last, b"org/example/a/1": first, b"org/example/a-b": b"{}"}, owned=True)
+    assert [value.path[-1:] for value in tree.at(b"org/example/a", set()) or ()] == [b"1", b"2"]
+
+
+def test_a_key_with_a_nul_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
+    tree = filled({b"org/example/a\0b": b'{"host":"192.0.2.1"}'}, owned=False)
+    assert "has a NUL octet" in caplog.text
+    assert not len(tree)
+    tree.remove(b"/skydns/org/example/a\0b")
+    assert not tree.faults
 
 
 def test_one_reading_gives_no_more_than_a_message_holds() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pydnsk8s import codes, names
 from pydnsk8s.etcd import values
-from pydnsk8s.etcd.values import Value, check, name_of, path_of, read, stripped
+from pydnsk8s.etcd.values import Value, check, key_of, name_of, pack, path_of, place_of, read, stripped, unpack
 from tests.strategies import wire_names
 
 PATH = b"org/example/www/x1"
@@ -77,7 +77,9 @@ def test_what_cannot_be_read_says_why(document: str, fault: str) -> None:
 )
 def test_any_octets_are_a_value_or_a_fault(document: bytes) -> None:
     with suppress(ValueError):
-        assert read(PATH, document).path == PATH
+        value = read(PATH, document)
+        assert value.path == PATH
+        assert unpack(pack(value, PATH)) == value
 
 
 @given(wire_names)
@@ -85,7 +87,7 @@ def test_a_name_has_one_path_and_a_path_one_name(name: bytes) -> None:
     name = name.lower()
     path = path_of(name)
     if path is None:
-        assert any(b"/" in label for label in names.labels(name))
+        assert any(b"/" in label or b"\0" in label for label in names.labels(name))
     else:
         assert name_of(path) == name
         if path:
@@ -93,11 +95,23 @@ def test_a_name_has_one_path_and_a_path_one_name(name: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [b"", b"org//www", b"org/example/", b"/org", b"org/" + b"x" * 64, b"/".join([b"abcdefg"] * 32)]
+    "path", [b"", b"org//www", b"org/example/", b"/org", b"org/" + b"x" * 64, b"/".join([b"abcdefg"] * 32), b"org/a\0b"]
 )
 def test_a_key_that_makes_no_name_is_refused(path: bytes) -> None:
     with pytest.raises(ValueError, match="the key"):
         check(path)
+
+
+@given(wire_names.map(bytes.lower), st.integers(0, 3), st.binary(), st.integers(0, 2**63 - 1))
+def test_a_row_is_a_value_again(name: bytes, strip: int, text: bytes, lease: int) -> None:
+    path = path_of(name)
+    if path:
+        value = Value(path, codes.A, bytes(4), text=text, strip=strip, lease=lease, key=b"K")
+        for place in (path, value.owner):
+            row = pack(value, place)
+            assert unpack(row) == value
+            assert place_of(row) == place
+            assert key_of(row) == b"K"
 
 
 @pytest.mark.parametrize(
