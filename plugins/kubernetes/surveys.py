@@ -15,6 +15,7 @@ from pydnsk8s.plugins.kubernetes.records import OCTETS
 from pydnsk8s.survey import ABSENT, ASK, NO_DATA, Outcome, Survey
 
 _SVC, _POD = b"\x03svc", b"\x03pod"
+_FEW = 3  # objects of a headless service that are looked through: more hardly come to a single address
 _TOP = frozenset((_SVC, _POD, b"\x03dns", b"\x0bdns-version"))
 
 
@@ -73,11 +74,19 @@ class _Addresses(_Zone):
 
     def _of_name(self, held: Named, name: bytes, starts: Sequence[int]) -> Outcome:
         if len(starts) == 3:
-            service = held.service
-            if service is None or not service.cluster_ips or self._options.ignore_empty:
-                return ASK
-            return ASK if service.type == "ExternalName" else self._only(service.cluster_ips)
+            return self._of_service(held)
         return self._of_endpoint(held, word(name, 0)) if len(starts) == 4 else ASK
+
+    def _of_service(self, held: Named) -> Outcome:
+        service = held.service
+        if service is None or service.type == "ExternalName" or self._options.ignore_empty:
+            return ASK
+        if not service.headless:
+            return self._only(service.cluster_ips) if service.cluster_ips else ASK
+        if len(held.objects) > _FEW:
+            return ASK
+        behind = [endpoint.address for each in held.slices(service.name) for endpoint in each.endpoints]
+        return self._only(behind) if behind else ABSENT
 
     def _of_endpoint(self, held: Named, label: str) -> Outcome:
         spots = held.by_label.get(label, ()) if held.by_label else ()
