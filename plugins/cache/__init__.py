@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 from pydnsk8s import clock, codes, log, names
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import Keep
 from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, Turn
+from pydnsk8s.plugin import HAND_ON, WAIT, Later, Plugin, Rest, ServerBlock, Take, Turn, Wake
 from pydnsk8s.wire import FormError, Forwarded, aged
 
 from . import numbers
@@ -84,6 +84,34 @@ class Cache(Plugin):
         if reply.keep.live or not self._concerns(query):
             return reply
         return self._count_miss(self._keep(key_of(query), query, reply, 1))
+
+    def begin(self, query: Query, wake: Wake, behind: Later | None) -> Take | None:
+        if behind is None or behind.begin is None or (query.edns is not None and query.edns.options):
+            return None
+        key = question_of(query)
+        if key in self._flights or not self._concerns(query):
+            return None
+        query = _with_ad(query)
+        take = behind.begin(query, wake, behind.behind)
+        if take is None:
+            return None
+        self._flights[key] = None
+        return partial(self._take, key, query, behind, take)
+
+    def _take(self, key: bytes, query: Query, behind: Later, take: Take, came: Any) -> Reply | Rest:
+        landed = None
+        try:
+            reply = take(came)
+            if not isinstance(reply, Reply):
+                # Somebody who waits for this one goes on instead if nobody wants this reply any more.
+                return partial(self._go_on, key, behind._replace(rest=reply))
+            landed = self._land(key, query, behind.amended(query, reply), 1)
+            return self._count_miss(landed)
+        finally:
+            self._let_go(key, landed)
+
+    async def _go_on(self, key: bytes, behind: Later, query: Query) -> Reply:
+        return self._count_miss(await self._fetch(key, query, behind.answer, misses=1))
 
     async def answer(self, query: Query, rest: Rest) -> Reply:
         if not self._concerns(query):
@@ -226,14 +254,22 @@ class Cache(Plugin):
             self._flights[key] = None  # few have company: the flight is made for the first who joins
         landed = None
         try:
-            # RFC 6840 section 5.7: with AD we learn whether the data are authentic, for those who want to know.
-            reply = await rest(query.with_(flags=query.flags | codes.AD))
-            place = self._scopes.place(key, query, reply)
-            landed = reply if reply.keep.live and not self._holds(place) else self._keep(place, query, reply, misses)
+            query = _with_ad(query)
+            landed = self._land(key, query, await rest(query), misses)
             return landed
         finally:
-            if leads and (flight := self._flights.pop(key)) is not None:
-                flight.land(landed)
+            if leads:
+                self._let_go(key, landed)
+
+    def _land(self, key: bytes, query: Query, reply: Reply, misses: int) -> Reply:
+        """Keep what was fetched; the reply as it is to be served."""
+        place = self._scopes.place(key, query, reply)
+        return reply if reply.keep.live and not self._holds(place) else self._keep(place, query, reply, misses)
+
+    def _let_go(self, key: bytes, landed: Reply | None) -> None:
+        """Let go those who wait for what was fetched; None if it did not come."""
+        if (flight := self._flights.pop(key)) is not None:
+            flight.land(landed)
 
     def _keep(self, place: bytes, query: Query, reply: Reply, misses: int) -> Reply:
         """Keep the reply if it may be kept; the reply as it is to be served."""
@@ -277,6 +313,11 @@ class Cache(Plugin):
         for tally in reply.tallies:
             tally.add(1)  # later servings are ours, not those of who answered
         return reply.with_(keep=self._lease(entry, entry.born), tallies=(entry,))
+
+
+def _with_ad(query: Query) -> Query:
+    # RFC 6840 section 5.7: with AD we learn whether the data are authentic, for those who want to know.
+    return query if query.flags & codes.AD else query.with_(flags=query.flags | codes.AD)
 
 
 def _is_for_all(reply: Reply) -> bool:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Generator, Sequence
 from dataclasses import replace
-from typing import Self
+from functools import partial
+from typing import Any, Self, TypeAlias
 
 from pydnsk8s import clock, codes, log, metrics, names, subnet, wire
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import Keep
 from pydnsk8s.message import Edns, Query, Reply
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock, StartError
+from pydnsk8s.plugin import Later, Plugin, Rest, ServerBlock, StartError, Take, Wake
 from pydnsk8s.plugins.forward import policy
 from pydnsk8s.plugins.forward.rules import MOST, Rules, read
 from pydnsk8s.upstream import Address, Message, Unanswered, Upstream, resolve
@@ -24,6 +25,10 @@ _PAUSE = 0.02  # seconds before upstreams that all refused at once are tried aga
 _FLAGS = 0x7800 | codes.RD | codes.AD | codes.CD
 # RFC 7873 section 5.4 and RFC 7828 section 3.2.1: these belong to the connection between client and us.
 _HOP_BY_HOP = frozenset((codes.OPTION_COOKIE, codes.OPTION_KEEPALIVE))
+
+Attempt: TypeAlias = tuple[Upstream, Message, float, bool] | None
+"""Whom to send what, for how many seconds to wait for the reply, and whether to use a stream; None for a pause."""
+Attempts: TypeAlias = Generator[Attempt, Any, Reply]
 
 _BROKEN = metrics.counter(
     "coredns_forward_healthcheck_broken_total", "Queries sent although every upstream was down."
@@ -44,9 +49,11 @@ class Forward(Plugin):
         self._block = block
         self._order = policy.named(rules.policy)
         self._waiting = 0
-        self._attempts: float = 0
+        self._most: float = 0
         self._followers: tuple[Forward, ...] = ()
         self._bequeathed = False
+        self._short = False
+        """Whether the first attempt is always over UDP, and its reply for the client."""
 
     @classmethod
     def setup(cls, directive: Directive, block: ServerBlock) -> Self:
@@ -66,8 +73,10 @@ class Forward(Plugin):
         if not self.upstreams:
             self.upstreams = tuple([self._upstream(address) for address in await self._addresses()])
         attempts = self.rules.attempts
-        self._attempts = 2 * len(self.upstreams) if attempts is None else attempts or math.inf
+        self._most = 2 * len(self.upstreams) if attempts is None else attempts or math.inf
         self._followers = self._find_followers()
+        by_stream = any(upstream.terms.stream for upstream in self.upstreams)
+        self._short = not (by_stream or self._followers or self.rules.concurrent or self.rules.fail_fast)
 
     async def stop(self) -> None:
         await asyncio.gather(*(upstream.stop() for upstream in self.upstreams))
@@ -111,6 +120,16 @@ class Forward(Plugin):
         excepted = self.rules.excepted
         return not excepted or name == zone or not any(names.is_under(name, other) for other in excepted)
 
+    def begin(self, query: Query, wake: Wake, behind: Later | None) -> Take | None:
+        if not self._short or (query.edns is not None and query.edns.options) or not self.takes(query.name):
+            return None
+        attempts = self._attempts(query)
+        step = _step(attempts, None)
+        assert isinstance(step, tuple), "with nothing tried yet there is somebody to try"
+        upstream, message, seconds, _ = step
+        upstream.begin(message, seconds, wake)
+        return partial(_take, attempts)
+
     async def answer(self, query: Query, rest: Rest) -> Reply:
         rules = self.rules
         if not self.takes(query.name):
@@ -137,26 +156,27 @@ class Forward(Plugin):
             return True
         return self.rules.next_on_nodata and reply.rcode == codes.NOERROR and not (reply.answer or reply.truncated)
 
-    async def _ask(self, query: Query) -> Reply:
-        """Try one upstream after the other until one has a good answer."""
+    def _attempts(self, query: Query) -> Attempts:
+        """Try one upstream after the other until one has a good answer: yields what to do, takes what came of it."""
         message = _message(query, self._block.limit)
         named = subnet.of(query) if query.edns is not None and query.edns.options else None
-        timeout = self.rules.terms.read_timeout
-        stream = query.client.transport != "udp" and not self.rules.prefer_udp
+        rules = self.rules
+        timeout = rules.terms.read_timeout
+        stream = query.client.transport != "udp" and not rules.prefer_udp
         now = clock.now()
         end = now + max(_ALTOGETHER, timeout)
         attempts, failure = 0, ""
         while candidates := self._candidates():
             reply: Reply | None = None
             for upstream in candidates:
-                if attempts >= self._attempts or now >= end:
+                if attempts >= self._most or now >= end:
                     return reply or _no_answer(codes.SERVFAIL, failure)
                 attempts += 1
                 query.labels["forward/upstream"] = upstream.__str__
                 try:
-                    packet = await upstream.ask(message, min(timeout, end - now), stream=stream)
-                    if self.rules.prefer_udp and packet[2] & codes.TC >> 8 and not upstream.terms.stream:
-                        packet = await upstream.ask(message, min(timeout, end - now), stream=True)
+                    packet = yield upstream, message, min(timeout, end - now), stream
+                    if rules.prefer_udp and packet[2] & codes.TC >> 8 and not upstream.terms.stream:
+                        packet = yield upstream, message, min(timeout, end - now), True
                     # Nothing but a header that reports an error is what servers send that could not read a question.
                     reply = wire.forwarded(packet) if len(packet) > 12 else _no_answer(packet[3] & 15)
                     if named is not None:
@@ -168,14 +188,18 @@ class Forward(Plugin):
                     failure = f"{upstream}: malformed reply: {error}"
                 else:
                     upstream.took(clock.now() - now, reply.rcode)
-                    if reply.rcode not in self.rules.failover:
+                    if reply.rcode not in rules.failover:
                         return reply
                 now = clock.now()
             if reply is not None:
                 return reply
-            if attempts < self._attempts:
-                await asyncio.sleep(_PAUSE)
+            if attempts < self._most:
+                yield None
         return _no_answer(codes.SERVFAIL, failure or "every upstream is down")
+
+    def _ask(self, query: Query) -> Awaitable[Reply]:
+        attempts = self._attempts(query)
+        return _go_on(attempts, _step(attempts, None), query)
 
     def _candidates(self) -> Sequence[Upstream]:
         """The upstreams in the order to try them: those that failed last, those that are down not at all."""
@@ -193,6 +217,39 @@ class Forward(Plugin):
         # More likely the checks are wrong than everything is down: try as if all were well.
         _BROKEN.add(1)
         return order
+
+
+def _step(attempts: Attempts, came: bytes | Unanswered | None) -> Attempt | Reply:
+    """What to do next, or the reply, now that this has come of the last attempt; None to begin with."""
+    try:
+        if isinstance(came, Unanswered):
+            # One failure may be that of many questions, which should not pile their stacks up on it.
+            return attempts.throw(came.with_traceback(None))
+        return attempts.send(came)
+    except StopIteration as end:
+        reply: Reply = end.value
+        return reply
+
+
+def _take(attempts: Attempts, came: bytes | Unanswered) -> Reply | Rest:
+    step = _step(attempts, came)
+    return step if isinstance(step, Reply) else partial(_go_on, attempts, step)
+
+
+async def _go_on(attempts: Attempts, step: Attempt | Reply, _: Query) -> Reply:
+    """Do what the attempts come to, until there is a reply."""
+    while not isinstance(step, Reply):
+        came: bytes | Unanswered | None = None
+        if step is None:
+            await asyncio.sleep(_PAUSE)
+        else:
+            upstream, message, seconds, stream = step
+            try:
+                came = await upstream.ask(message, seconds, stream=stream)
+            except Unanswered as error:
+                came = error
+        step = _step(attempts, came)
+    return step
 
 
 def _message(query: Query, limit: int) -> Message:
