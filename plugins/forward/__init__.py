@@ -50,6 +50,7 @@ class Forward(Plugin):
         self._order = policy.named(rules.policy)
         self._waiting = 0
         self._most: float = 0
+        self._altogether = max(_ALTOGETHER, rules.terms.read_timeout)
         self._followers: tuple[Forward, ...] = ()
         self._bequeathed = False
         self._short = False
@@ -164,7 +165,7 @@ class Forward(Plugin):
         timeout = rules.terms.read_timeout
         stream = query.client.transport != "udp" and not rules.prefer_udp
         now = clock.now()
-        end = now + max(_ALTOGETHER, timeout)
+        end = now + self._altogether
         attempts, failure = 0, ""
         while candidates := self._candidates():
             reply: Reply | None = None
@@ -173,10 +174,11 @@ class Forward(Plugin):
                     return reply or _no_answer(codes.SERVFAIL, failure)
                 attempts += 1
                 query.labels["forward/upstream"] = upstream.__str__
+                seconds = timeout if now + timeout <= end else end - now
                 try:
-                    packet = yield upstream, message, min(timeout, end - now), stream
+                    packet = yield upstream, message, seconds, stream
                     if rules.prefer_udp and packet[2] & codes.TC >> 8 and not upstream.terms.stream:
-                        packet = yield upstream, message, min(timeout, end - now), True
+                        packet = yield upstream, message, seconds, True
                     # Nothing but a header that reports an error is what servers send that could not read a question.
                     reply = wire.forwarded(packet) if len(packet) > 12 else _no_answer(packet[3] & 15)
                     if named is not None:
