@@ -11,6 +11,8 @@ from typing import NamedTuple, Self, TypeAlias
 from pydnsk8s import clock, codes, wire
 from pydnsk8s.message import Edns
 
+STOPPING = "the server is stopping"
+
 
 class Unanswered(Exception):  # noqa: N818 - it is what the question stays
     """An upstream gave no usable answer; the text says why."""

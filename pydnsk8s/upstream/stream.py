@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable
 
 from pydnsk8s.upstream.address import Address
-from pydnsk8s.upstream.outstanding import Closed, Message, Outstanding, Patience, Unanswered, awaited, reason
+from pydnsk8s.upstream.outstanding import STOPPING, Closed, Message, Outstanding, Patience, Unanswered, awaited, reason
 from pydnsk8s.upstream.terms import Reuse, Terms
 
 
@@ -97,7 +97,7 @@ class Stream(asyncio.Protocol):
         """Close now; whoever still waits is told."""
         if self.connecting is not None:
             self.connecting.cancel()
-        self._end(Unanswered("the server is stopping"))
+        self._end(Unanswered(STOPPING))
 
     def _end(self, error: Unanswered) -> None:
         self._gone(self)

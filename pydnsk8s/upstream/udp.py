@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from pydnsk8s import clock
 from pydnsk8s.upstream.address import Address
-from pydnsk8s.upstream.outstanding import Message, Outstanding, Patience, Unanswered, Wake, awaited, reason
+from pydnsk8s.upstream.outstanding import STOPPING, Message, Outstanding, Patience, Unanswered, Wake, awaited, reason
 from pydnsk8s.upstream.terms import Reuse, Terms
 
 _ARRIVED = bytearray(65535)
@@ -60,7 +60,7 @@ class Port:
             self._loop.remove_reader(self._socket)
             self._socket.close()
             self._gone(self)
-        self._outstanding.fail(Unanswered("the server is stopping"))
+        self._outstanding.fail(Unanswered(STOPPING))
 
     def _emptied(self) -> None:
         if self._retired:
@@ -123,6 +123,7 @@ class Udp:
         self._open: set[Port] = set()
         self._outbox: Outbox | None = None
         self._seat = self._left = 0
+        self._closed = False
 
     def ask(self, message: Message, seconds: float) -> asyncio.Future[bytes]:
         """Send the message from one of the ports; the future gets the reply, or Unanswered."""
@@ -141,6 +142,9 @@ class Udp:
         if port is not None and port.uses > 0 and clock.now() < port.opened + self._terms.expire:
             self._reuse.hits.add(1)
             port.begin(message, seconds, wake)
+            return
+        if self._closed:
+            asyncio.get_running_loop().call_soon(wake, Unanswered(STOPPING))
             return
         self._reuse.misses.add(1)
         try:
@@ -168,7 +172,8 @@ class Udp:
         return port
 
     def close(self) -> None:
-        """Close every port; whoever still waits is told."""
+        """Close every port; whoever still waits is told, and whoever asks again."""
+        self._closed = True
         for port in tuple(self._open):
             port.close()
         self._seats = [None] * self.PORTS
