@@ -60,9 +60,11 @@ class Udp:
         self._backlog.settle()
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket; nobody is left to take the replies of those who still wait."""
         self.stop()
         self.socket.close()
+        for pending in tuple(self._waiting):
+            pending.give_up()
 
     def _drain(self) -> None:
         arrived = clock.now()
