@@ -77,7 +77,7 @@ class Forward(Plugin):
         self._most = 2 * len(self.upstreams) if attempts is None else attempts or math.inf
         self._followers = self._find_followers()
         by_stream = any(upstream.terms.stream for upstream in self.upstreams)
-        self._short = not (by_stream or self._followers or self.rules.concurrent or self.rules.fail_fast)
+        self._short = not (by_stream or self._followers or self.rules.fail_fast)
 
     async def stop(self) -> None:
         await asyncio.gather(*(upstream.stop() for upstream in self.upstreams))
@@ -122,20 +122,39 @@ class Forward(Plugin):
         return not excepted or name == zone or not any(names.is_under(name, other) for other in excepted)
 
     def begin(self, query: Query, wake: Wake, behind: Later | None) -> Take | None:
-        if not self._short or (query.edns is not None and query.edns.options) or not self.takes(query.name):
+        if not self._short or self._full() or (query.edns is not None and query.edns.options):
+            return None
+        if not self.takes(query.name):
             return None
         attempts = self._attempts(query)
         step = _step(attempts, None)
         assert isinstance(step, tuple), "with nothing tried yet there is somebody to try"
         upstream, message, seconds, _ = step
         upstream.begin(message, seconds, wake)
-        return partial(_take, attempts)
+        self._waiting += 1
+        return partial(self._take, attempts)
+
+    def _take(self, attempts: Attempts, came: bytes | Unanswered) -> Reply | Rest:
+        self._waiting -= 1
+        step = _step(attempts, came)
+        return step if isinstance(step, Reply) else partial(self._go_on, attempts, step)
+
+    async def _go_on(self, attempts: Attempts, step: Attempt, _: Query) -> Reply:
+        self._waiting += 1
+        try:
+            return await _finish(attempts, step)
+        finally:
+            self._waiting -= 1
+
+    def _full(self) -> bool:
+        """Whether as many wait for an upstream as may."""
+        return 0 < self.rules.concurrent <= self._waiting
 
     async def answer(self, query: Query, rest: Rest) -> Reply:
         rules = self.rules
         if not self.takes(query.name):
             return await rest(query)
-        if rules.concurrent and self._waiting >= rules.concurrent:
+        if self._full():
             _REJECTED.add(1)
             why = f"{rules.concurrent} queries are waiting for an upstream already (max_concurrent)"
             return _no_answer(codes.REFUSED, why)
@@ -201,7 +220,7 @@ class Forward(Plugin):
 
     def _ask(self, query: Query) -> Awaitable[Reply]:
         attempts = self._attempts(query)
-        return _go_on(attempts, _step(attempts, None), query)
+        return _finish(attempts, _step(attempts, None))
 
     def _candidates(self) -> Sequence[Upstream]:
         """The upstreams in the order to try them: those that failed last, those that are down not at all."""
@@ -233,12 +252,7 @@ def _step(attempts: Attempts, came: bytes | Unanswered | None) -> Attempt | Repl
         return reply
 
 
-def _take(attempts: Attempts, came: bytes | Unanswered) -> Reply | Rest:
-    step = _step(attempts, came)
-    return step if isinstance(step, Reply) else partial(_go_on, attempts, step)
-
-
-async def _go_on(attempts: Attempts, step: Attempt | Reply, _: Query) -> Reply:
+async def _finish(attempts: Attempts, step: Attempt | Reply) -> Reply:
     """Do what the attempts come to, until there is a reply."""
     while not isinstance(step, Reply):
         came: bytes | Unanswered | None = None

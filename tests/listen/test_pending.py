@@ -80,9 +80,7 @@ async def test_when_nobody_answers_the_client_is_told(cache: str, caplog: pytest
     assert "no reply within 0.02 s" in caplog.text
 
 
-@pytest.mark.parametrize(
-    "option", ["force_tcp", "prefer_udp", "max_concurrent 1", "failfast_all_unhealthy_upstreams", "next NXDOMAIN"]
-)
+@pytest.mark.parametrize("option", ["force_tcp", "prefer_udp", "failfast_all_unhealthy_upstreams", "next NXDOMAIN"])
 async def test_options_that_ask_for_more_than_one_packet_get_it(option: str) -> None:
     def behave(packet: bytes, transport: str) -> Replies:
         return reply(packet, truncated=option == "prefer_udp" and transport == "udp")
@@ -90,6 +88,18 @@ async def test_options_that_ask_for_more_than_one_packet_get_it(option: str) -> 
     async with Upstream(behave) as upstream, forwarding(f"forward . {{}} {{\n{option}\n}}", upstream) as server:
         for _ in range(3):
             assert (await ask(server)).answer == ["www.example.org. 300 A 192.0.2.1"]
+
+
+async def test_more_than_may_wait_for_an_upstream_are_refused_until_one_is_answered() -> None:
+    async with Upstream() as upstream, forwarding("forward . {} {\nmax_concurrent 3\n}", upstream) as server:
+        for _ in range(2):
+            upstream.delay = 0.05
+            with Udp() as client:
+                for id in range(5):
+                    send(client, server, id)
+                assert [await client.id() for _ in range(5)][:2] == [3, 4]
+            upstream.delay = 0.0
+            assert (await ask(server)).rcode == "NOERROR"
 
 
 async def test_cancel_bounds_the_wait() -> None:
