@@ -12,19 +12,16 @@ from typing import Any, Self, TypeAlias
 from pydnsk8s import clock, codes, log, metrics, names, subnet, wire
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import Keep
-from pydnsk8s.message import Edns, Query, Reply
+from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import Later, Plugin, Rest, ServerBlock, StartError, Take, Wake
 from pydnsk8s.plugins.forward import policy
+from pydnsk8s.plugins.forward.messages import message_for, scoped, without_subnet
 from pydnsk8s.plugins.forward.rules import MOST, Rules, read
 from pydnsk8s.upstream import Address, Message, Unanswered, Upstream, resolve
 
 _log = log.plugin("forward")
 _ALTOGETHER = 5.0  # seconds for all attempts together
-_SMALLEST = 512  # RFC 6891 section 6.2.3: octets, the least that EDNS can offer
 _PAUSE = 0.02  # seconds before upstreams that all refused at once are tried again
-_FLAGS = 0x7800 | codes.RD | codes.AD | codes.CD
-# RFC 7873 section 5.4 and RFC 7828 section 3.2.1: these belong to the connection between client and us.
-_HOP_BY_HOP = frozenset((codes.OPTION_COOKIE, codes.OPTION_KEEPALIVE))
 
 Attempt: TypeAlias = tuple[Upstream, Message, float, bool] | None
 """Whom to send what, for how many seconds to wait for the reply, and whether to use a stream; None for a pause."""
@@ -54,7 +51,7 @@ class Forward(Plugin):
         self._followers: tuple[Forward, ...] = ()
         self._bequeathed = False
         self._short = False
-        """Whether the first attempt is always over UDP, and its reply for the client."""
+        """Whether the rules let a query wait without a coroutine: sent over UDP, the reply for the client."""
 
     @classmethod
     def setup(cls, directive: Directive, block: ServerBlock) -> Self:
@@ -160,11 +157,11 @@ class Forward(Plugin):
             return _no_answer(codes.REFUSED, why)
         self._waiting += 1
         try:
-            asked = _without_subnet(query) if rules.strips else query
+            asked = without_subnet(query) if rules.strips else query
             reply = await self._ask(asked)
             if reply.rcode == codes.REFUSED and (told := subnet.of(asked)) is not None and told.bits:
                 # RFC 7871 section 7.3: perhaps it is the client subnet that is refused.
-                reply = (await self._ask(_without_subnet(query))).under(Keep(0, scope=told.bits))
+                reply = (await self._ask(without_subnet(query))).under(Keep(0, scope=told.bits))
         finally:
             self._waiting -= 1
         if self._followers and self._hands_on(reply) and any(each.takes(query.name) for each in self._followers):
@@ -178,7 +175,7 @@ class Forward(Plugin):
 
     def _attempts(self, query: Query) -> Attempts:
         """Try one upstream after the other until one has a good answer: yields what to do, takes what came of it."""
-        message = _message(query, self._block.limit)
+        message = message_for(query, self._block.limit)
         named = subnet.of(query) if query.edns is not None and query.edns.options else None
         rules = self.rules
         timeout = rules.terms.read_timeout
@@ -201,7 +198,7 @@ class Forward(Plugin):
                     # Nothing but a header that reports an error is what servers send that could not read a question.
                     reply = wire.forwarded(packet) if len(packet) > 12 else _no_answer(packet[3] & 15)
                     if named is not None:
-                        reply = _scoped(reply, named)
+                        reply = scoped(reply, named)
                 except Unanswered as error:
                     upstream.health.doubt()
                     failure = f"{upstream}: {error}"
@@ -266,44 +263,6 @@ async def _finish(attempts: Attempts, step: Attempt | Reply) -> Reply:
                 came = error
         step = _step(attempts, came)
     return step
-
-
-def _message(query: Query, limit: int) -> Message:
-    """What is sent for a query: its question as the client spelled it, its flags and its EDNS."""
-    edns = query.edns
-    flags = query.flags & _FLAGS
-    if query.packet and query.plain and (edns is None or _SMALLEST <= edns.size <= limit):
-        # The client's own packet says just that.
-        packet = b"\0\0" + flags.to_bytes(2, "big") + query.packet[4:]
-        return Message(packet, packet[12 : 16 + len(query.question)])
-    if edns is not None:
-        options = edns.options and tuple(option for option in edns.options if option[0] not in _HOP_BY_HOP)
-        edns = Edns(max(_SMALLEST, min(edns.size, limit)), edns.do, 0, options)
-    return Message.ask(query.question, query.type, klass=query.klass, flags=flags, edns=edns)
-
-
-def _without_subnet(query: Query) -> Query:
-    """The same query, saying nothing of the network of whoever asks."""
-    if (edns := query.edns) is None or not edns.options:
-        return query
-    options = tuple(option for option in edns.options if option[0] != codes.OPTION_SUBNET)
-    return query.with_(edns=edns._replace(options=options))
-
-
-def _scoped(reply: Reply, asked: subnet.Subnet) -> Reply:
-    """The reply with how much of the client subnet it depends on; FormError if it is about another one."""
-    told = [data for code, data in reply.options if code == codes.OPTION_SUBNET]
-    if not told:
-        # RFC 7871 section 7.3: the same as a scope of 0.
-        return reply
-    try:
-        found = subnet.read(told[0])
-    except ValueError as error:
-        raise wire.FormError(str(error)) from None
-    # RFC 7871 section 7.3: such a reply must be dropped, for it may be forged.
-    if asked.family and found[:3] != asked[:3]:
-        raise wire.FormError("its client subnet is not the one asked about")
-    return reply.with_(keep=Keep(0, scope=found.scope))
 
 
 def _no_answer(rcode: int, error: str = "") -> Reply:
