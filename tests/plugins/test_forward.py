@@ -499,12 +499,12 @@ async def test_the_time_an_upstream_took_is_counted_by_rcode() -> None:
         def counted() -> tuple[int, float]:
             hits = count("coredns_proxy_conn_cache_hits_total", "forward", server.address, "udp")
             misses = count("coredns_proxy_conn_cache_misses_total", "forward", server.address, "udp")
+            assert isinstance(child, metrics.Histogram)
             return sum(child.counts), hits + misses
 
         child = metrics._families["coredns_proxy_request_duration_seconds"].labels(
             "forward", server.address, "NXDOMAIN"
         )
-        assert isinstance(child, metrics.Histogram)
         before = counted()  # by a server of another test that had the same port
         await forward.answer(query("example.org"), elsewhere)
         await forward.answer(query("example.org"), elsewhere)
