@@ -121,7 +121,7 @@ class Forward(Plugin):
     def begin(self, query: Query, wake: Wake, behind: Later | None) -> Take | None:
         if not self._short or self._full() or (query.edns is not None and query.edns.options):
             return None
-        if not self.takes(query.name):
+        if query.client.transport != "udp" or not self.takes(query.name):
             return None
         attempts = self._attempts(query)
         step = _step(attempts, None)
