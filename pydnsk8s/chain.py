@@ -31,7 +31,7 @@ ORDER = (
 The order is the meaning: ``cache`` before every back end, ``hosts`` before ``kubernetes`` and so on. It is CoreDNS's.
 """
 
-_HOOKS = ("at_once", "amend", "answer")
+_HOOKS = ("at_once", "amend", "answer", "begin")
 
 GROUP = "pydnsk8s.plugins"
 """The entry-point group in which other packages offer plugins, named by their directive."""
@@ -104,19 +104,28 @@ def _own(plugin: Plugin) -> set[str]:
 def _stops(handlers: Sequence[Plugin], rests: Sequence[Rest]) -> Iterator[Stop]:
     """Those that can be asked at once, up to the first that has to be waited for."""
     amends: tuple[Amend, ...] = ()
-    later: Later | None = None
+    between: tuple[Amend, ...] = ()
+    outers: tuple[Later, ...] = ()
     for plugin, rest in zip(handlers, rests, strict=False):
         own = _own(plugin)
+        here = Later(rest, between, begin=plugin.begin if "begin" in own else None)
         if "at_once" in own or "answer" in own:
-            yield Stop(plugin.at_once if "at_once" in own else None, amends, later or Later(rest, amends))
+            yield Stop(plugin.at_once if "at_once" in own else None, amends, _nested(outers, here))
         if "at_once" not in own and "answer" in own:
             return
-        if {"amend", "answer"} <= own and later is None:
-            # Whoever behind it has to be waited for, it wants to do the waiting.
-            later = Later(rest, amends)
         if "amend" in own:
-            amends = (plugin.amend, *amends)
-    yield Stop(None, amends, later or Later(rests[-1], amends))
+            amends, between = (plugin.amend, *amends), (plugin.amend, *between)
+        if {"amend", "answer"} <= own:
+            # Whoever behind it has to be waited for, it wants to do the waiting.
+            outers, between = (*outers, here), ()
+    yield Stop(None, amends, _nested(outers, Later(rests[-1], between)))
+
+
+def _nested(outers: Sequence[Later], inner: Later) -> Later:
+    """Who does the waiting for a plugin: itself, or the first of those before it that want to."""
+    for outer in reversed(outers):
+        inner = outer._replace(behind=inner)
+    return inner
 
 
 def surveys(plugins: Sequence[Plugin]) -> dict[str, Callable[[Query], Survey | None]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 from pydnsk8s import codes, names
 from pydnsk8s.keep import ALWAYS, NEVER, Keep
@@ -30,11 +30,18 @@ WAIT: Final = None
 """It takes more than looking in memory: ask ``answer``."""
 
 
+Wake: TypeAlias = Callable[[Any], None]
+"""Called once, from the loop, with what a plugin has waited for."""
+Take: TypeAlias = Callable[[Any], Reply | Rest]
+"""Makes the reply of what came; or says who goes on to find it, in a coroutine."""
+
+
 class Plugin:
     """The base of every plugin; each hook does nothing until overridden.
 
     Most plugins need one hook: ``at_once`` to answer from memory, ``amend`` to change what others answered, or
-    ``answer`` for everything else. Queries that only meet the first two pass without a coroutine.
+    ``answer`` for everything else. Queries that only meet the first two pass without a coroutine; so do those that
+    ``begin`` takes on, a shorter way to wait for one thing.
     """
 
     name: ClassVar[str]
@@ -85,6 +92,15 @@ class Plugin:
         """
         return None
 
+    def begin(self, query: Query, wake: Wake, behind: Later | None) -> Take | None:
+        """Begin what ``answer`` would, if that is to send something and to wait; None to leave it to ``answer``.
+
+        ``wake`` is to be called with what comes, but not before this has returned: what it returned makes the reply
+        of that. Both happen even if nobody wants the reply any more; only the coroutine to go on with is not begun
+        then. ``behind`` is what has to be waited for behind this plugin; None if it is this plugin itself.
+        """
+        return None
+
     def seen(self, batch: Sequence[Seen]) -> None:
         """Take note of queries already answered, in batches and after the fact."""
 
@@ -111,13 +127,26 @@ class Later(NamedTuple):
     """What those before it make of its reply, the nearest first."""
     keep: Keep = HAND_ON
     """How long they say that it holds."""
+    begin: Callable[[Query, Wake, Later | None], Take | None] | None = None
+    """The plugin's way without a coroutine, if it has one."""
+    behind: Later | None = None
+    """What has to be waited for behind the plugin; None if that is the plugin itself."""
 
     def amended(self, query: Query, reply: Reply) -> Reply:
         """What becomes of the reply that ``rest`` gave."""
-        reply = reply.under(self.keep)
+        if self.keep is not HAND_ON:
+            reply = reply.under(self.keep)
         for amend in self.amends:
             reply = amend(query, reply)
         return reply
+
+    async def answer(self, query: Query) -> Reply:
+        """The reply, waited for."""
+        return self.amended(query, await self.rest(query))
+
+    def under(self, keep: Keep) -> Later:
+        """The same, for a query that was handed on with this keep."""
+        return self._replace(keep=keep, behind=self.behind and self.behind.under(keep))
 
 
 class Stop(NamedTuple):
@@ -151,7 +180,7 @@ class Chain:
             if turn is HAND_ON:
                 continue
             if turn is WAIT:
-                return later if keep is HAND_ON else later._replace(keep=keep)
+                return later if keep is HAND_ON else later.under(keep)
             if isinstance(turn, Keep):
                 keep &= turn
                 continue

@@ -6,13 +6,13 @@ import logging
 import traceback
 from collections.abc import Iterator
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydnsk8s import codes, metrics, names
 from pydnsk8s.abilities import Labeller
 from pydnsk8s.keep import ALWAYS, NEVER, Keep
 from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import Later, Rest, ServerBlock
+from pydnsk8s.plugin import Later, Rest, ServerBlock, Take, Wake
 from pydnsk8s.wire import FormError
 
 _log = logging.getLogger("pydnsk8s.server")
@@ -151,17 +151,40 @@ class Router:
         # Another client, or another time, may belong to another block.
         return reply if keep is ALWAYS else reply.under(keep)
 
+    def begin(self, query: Query, way: Way, later: Later, wake: Wake) -> Take | Later:
+        """Begin to wait: what makes the reply once ``wake`` is called, or what to ``answer`` with; never raises."""
+        if later.begin is None:
+            return later
+        try:
+            return later.begin(query, wake, later.behind) or later
+        except Exception as error:  # noqa: BLE001 - as above
+            return Later(_given(_failed(query, error, _block(way))))
+
+    def take(self, query: Query, way: Way, later: Later, take: Take, came: Any) -> Reply | Later:
+        """The reply now that something has come, or what to ``answer`` with; never raises."""
+        try:
+            reply = take(came)
+        except Exception as error:  # noqa: BLE001 - as above
+            return _failed(query, error, _block(way))
+        return self._amended(query, way, later, reply) if isinstance(reply, Reply) else later._replace(rest=reply)
+
     async def answer(self, query: Query, way: Way, later: Later) -> Reply:
         """The reply that has to be waited for; never raises."""
-        site, keep, _ = way
-        assert site is not None, "who is refused is refused at once"
         try:
-            reply = later.amended(query, await later.rest(query))
+            reply = await later.rest(query)
         except Exception as error:  # noqa: BLE001 - as above
-            return _failed(query, error, site.block)
+            return _failed(query, error, _block(way))
+        return self._amended(query, way, later, reply)
+
+    def _amended(self, query: Query, way: Way, later: Later, reply: Reply) -> Reply:
+        """What becomes of a reply that has come."""
+        try:
+            reply = later.amended(query, reply)
+        except Exception as error:  # noqa: BLE001 - as above
+            return _failed(query, error, _block(way))
         if reply.more is not None:
-            reply = reply.with_(more=_watched(reply.more, query, site.block))
-        return reply if keep is ALWAYS else reply.under(keep)
+            reply = reply.with_(more=_watched(reply.more, query, _block(way)))
+        return reply if way.keep is ALWAYS else reply.under(way.keep)
 
     async def ask(self, query: Query) -> Reply:
         """Answer a question that comes from one of the plugins, as ``Query.lookup`` asks it."""
@@ -188,6 +211,11 @@ def _enters(query: Query, site: Site) -> tuple[bool, Keep]:
             query.labels = before
             return False, keep
     return True, keep
+
+
+def _block(way: Way) -> ServerBlock:
+    assert way.site is not None, "who is refused is refused at once"
+    return way.site.block
 
 
 def _given(reply: Reply) -> Rest:

@@ -13,7 +13,7 @@ from pydnsk8s.chain import ORDER, known, link
 from pydnsk8s.corefile import CorefileError
 from pydnsk8s.keep import ALWAYS, NEVER, Keep, Stamp
 from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, Turn, fail
+from pydnsk8s.plugin import HAND_ON, WAIT, Later, Plugin, Rest, Take, Turn, Wake, fail
 
 CLUSTER = Path(__file__).parents[1] / "docker" / "cluster.example.yaml"
 BLOCKS = {
@@ -90,6 +90,32 @@ class Holds(Knows):
         return reply.with_(error=reply.error + "held ")
 
 
+class Sends(Waits):
+    """Waits without a coroutine."""
+
+    def begin(self, query: Query, wake: Wake, behind: Later | None) -> Take | None:
+        assert behind is None
+        return lambda came: Reply(error=came, keep=ALWAYS)
+
+
+class HoldsOn(Holds):
+    """Does the waiting without a coroutine, too."""
+
+    def begin(self, query: Query, wake: Wake, behind: Later | None) -> Take | None:
+        assert behind is not None
+        assert behind.begin is not None
+        take = behind.begin(query, wake, behind.behind)
+        assert take is not None
+        self.behind = behind
+        return lambda came: self._take(query, take, came)
+
+    def _take(self, query: Query, take: Take, came: str) -> Reply:
+        reply = take(came)
+        assert isinstance(reply, Reply)
+        self.held = self.behind.amended(query, reply)
+        return self.held.with_(error=self.held.error + "held ")
+
+
 QUERY = Query(names.parse("www.example.org"), codes.A)
 FOUND = Reply(error="found ", keep=ALWAYS)
 
@@ -123,6 +149,33 @@ async def test_who_wants_to_do_the_waiting_does_it_once() -> None:
         assert reply.error.endswith("bheld a")
     reply = await link([Marks("a"), Holds(HAND_ON), Marks("b"), Knows(FOUND)]).answer(QUERY)
     assert reply.error == "found bamended a"
+
+
+def waited_for(*plugins: Plugin) -> Reply:
+    """The reply of those who wait without a coroutine."""
+    later = link(plugins).ask(QUERY)
+    assert isinstance(later, Later)
+    assert later.begin is not None
+    take = later.begin(QUERY, lambda _: None, later.behind)
+    assert take is not None
+    reply = take("came ")
+    assert isinstance(reply, Reply)
+    return later.amended(QUERY, reply)
+
+
+def test_without_a_coroutine_everybody_has_his_turn_in_the_same_order() -> None:
+    assert waited_for(Marks("a"), Marks("b"), Sends()).error == "came ba"
+    assert waited_for(Marks("a"), HoldsOn(HAND_ON), Marks("b"), Sends()).error == "came bheld a"
+    twice = HoldsOn(HAND_ON), Marks("b"), HoldsOn(HAND_ON), Marks("c"), Sends()
+    assert waited_for(Marks("a"), *twice).error == "came cheld bheld a"
+
+
+def test_who_waits_for_those_behind_learns_how_long_their_replies_hold() -> None:
+    stamp, holding = Stamp(), HoldsOn(HAND_ON)
+    reply = waited_for(holding, Knows(Keep.while_(stamp)), Sends())
+    stamp.retire()
+    assert not reply.keep.alive
+    assert not holding.held.keep.alive
 
 
 def test_what_only_coredns_has_is_told_from_what_nobody_has() -> None:

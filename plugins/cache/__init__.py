@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import math
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 from pydnsk8s import clock, codes, log, names
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import Keep
 from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, Turn
-from pydnsk8s.wire import FormError, Forwarded, aged
+from pydnsk8s.plugin import HAND_ON, WAIT, Later, Plugin, Rest, ServerBlock, Take, Turn, Wake
+from pydnsk8s.wire import FormError, aged
 
 from . import numbers
-from .flight import Flight
+from .flight import Flights
 from .policy import Policy, read
-from .scopes import Scopes, key_of, question_of
+from .scopes import TRUTHS, Scopes, key_of, question_of
 from .shelf import Entry, Shelf
-from .terms import Terms, judge
+from .terms import Terms, is_for_all, judge, kept
 
 # HINFO is what `loop` sends itself: every one must reach it. From 249 on stand the types of
 # transactions, transfers and other questions without a lasting answer (RFC 6895 section 3.1).
@@ -28,7 +28,6 @@ _TURNS = 3  # times a query waits for another's answer before it asks for itself
 _REFRESHES = 512  # entries fetched again in the background at one time
 _STALE = b"\0\3"  # RFC 8914 section 4.4
 _STALE_DENIAL = b"\0\x13"  # RFC 8914 section 4.20
-_TRUTHS = (codes.NOERROR, codes.NXDOMAIN)  # RFC 8767 section 4: these refresh what is kept, no others do
 
 _LOG = log.plugin("cache")
 
@@ -50,7 +49,7 @@ class Cache(Plugin):
         self._served_stale = numbers.SERVED_STALE.labels(*labels)
         self.success = Shelf("success", policy.success.capacity, labels, self._requests)
         self.denial = Shelf("denial", policy.denial.capacity, labels, self._requests)
-        self._flights: dict[bytes, Flight | None] = {}
+        self._flights = Flights()
         self._refreshes: dict[Entry, asyncio.Task[Reply]] = {}
         self._scopes = Scopes()
 
@@ -78,15 +77,39 @@ class Cache(Plugin):
         if query.edns is not None and query.edns.options:
             return WAIT
         key = question_of(query)
-        if not self._holds(key):
-            return HAND_ON
-        entry = self._find_at(key)
-        return WAIT if entry is None else self._serve_at_once(entry)
+        entry = self._find_at(key) if self._holds(key) else None
+        return HAND_ON if entry is None else self._serve_at_once(entry)
 
     def amend(self, query: Query, reply: Reply) -> Reply:
         if reply.keep.live or not self._concerns(query):
             return reply
         return self._count_miss(self._keep(key_of(query), query, reply, 1))
+
+    def begin(self, query: Query, wake: Wake, behind: Later | None) -> Take | None:
+        key = question_of(query)
+        if behind is None or behind.begin is None or key in self._flights or not self._concerns(query):
+            return None
+        query = _with_ad(query)
+        take = behind.begin(query, wake, behind.behind)
+        if take is None:
+            return None
+        self._flights.begin(key)
+        return partial(self._take, key, query, behind, take)
+
+    def _take(self, key: bytes, query: Query, behind: Later, take: Take, came: Any) -> Reply | Rest:
+        landed = None
+        try:
+            reply = take(came)
+            if not isinstance(reply, Reply):
+                # Somebody who waits for this one goes on instead if nobody wants this reply any more.
+                return partial(self._go_on, key, behind._replace(rest=reply))
+            landed = self._land(key, query, behind.amended(query, reply), 1)
+            return self._count_miss(landed)
+        finally:
+            self._flights.land(key, landed)
+
+    async def _go_on(self, key: bytes, behind: Later, query: Query) -> Reply:
+        return self._count_miss(await self._fetch(key, query, behind.answer, misses=1))
 
     async def answer(self, query: Query, rest: Rest) -> Reply:
         if not self._concerns(query):
@@ -98,19 +121,12 @@ class Cache(Plugin):
             # A lookup on behalf of a query in flight must not wait: CNAMEs in a circle would wait for each other.
             if query.depth or key not in self._flights:
                 break
-            reply = await self._join(key)
+            reply = await self._flights.join(key)
             if reply is not None and self._find(key, query) is None:
-                if not _is_for_all(reply):
+                if not is_for_all(reply):
                     break
                 return self._count_miss(reply)
         return self._count_miss(await self._fetch(key, query, rest, misses=1))
-
-    async def _join(self, key: bytes) -> Reply | None:
-        """Wait for the answer another query is on its way to get; None if it did not come back."""
-        flight = self._flights[key]
-        if flight is None:
-            flight = self._flights[key] = Flight()
-        return await flight.join()
 
     def _concerns(self, query: Query) -> bool:
         if query.type in _PASSED or query.opcode != codes.OPCODE_QUERY:
@@ -184,8 +200,8 @@ class Cache(Plugin):
         if prefetch is not None and not entry.refreshed:
             # In its last part every query must come here, for one of them is to fetch it anew.
             seconds = max(seconds - math.ceil(prefetch.share * (entry.end - entry.born)), 0)
-        kept = entry.reply.keep
-        return Keep(seconds, stamps=kept.stamps, scope=kept.scope, ages=not self.policy.keep_ttl, turns=kept.turns)
+        own = entry.reply.keep
+        return Keep(seconds, stamps=own.stamps, scope=own.scope, ages=not self.policy.keep_ttl, turns=own.turns)
 
     async def _serve_stale(self, entry: Entry, key: bytes, query: Query, rest: Rest) -> Reply:
         stale = self.policy.stale
@@ -194,7 +210,7 @@ class Cache(Plugin):
         if stale.verify and task is not None and not query.depth:
             await asyncio.wait((task,), timeout=stale.timeout)
             if (reply := _truth(task)) is not None:
-                return reply if _is_for_all(reply) else await rest(query)
+                return reply if is_for_all(reply) else await rest(query)
         left = min(entry.retry, entry.last) - clock.now()
         keep = Keep(max(left, 0), stamps=entry.reply.keep.stamps, scope=entry.reply.keep.scope)
         extended = _STALE_DENIAL if entry.reply.rcode == codes.NXDOMAIN else _STALE
@@ -220,28 +236,28 @@ class Cache(Plugin):
             entry.retry = clock.now() + self.policy.stale.recheck
 
     async def _fetch(self, key: bytes, query: Query, rest: Rest, *, misses: int) -> Reply:
-        """Ask the rest of the chain; who asks the same meanwhile waits for this answer.
-
-        How many wait is bounded by the server, which bounds the queries in flight.
-        """
+        """Ask the rest of the chain; who asks the same meanwhile waits for this answer."""
         leads = key not in self._flights
         if leads:
-            self._flights[key] = None  # few have company: the flight is made for the first who joins
+            self._flights.begin(key)
         landed = None
         try:
-            # RFC 6840 section 5.7: with AD we learn whether the data are authentic, for those who want to know.
-            reply = await rest(query.with_(flags=query.flags | codes.AD))
-            place = self._scopes.place(key, query, reply)
-            landed = reply if reply.keep.live and not self._holds(place) else self._keep(place, query, reply, misses)
+            query = _with_ad(query)
+            landed = self._land(key, query, await rest(query), misses)
             return landed
         finally:
-            if leads and (flight := self._flights.pop(key)) is not None:
-                flight.land(landed)
+            if leads:
+                self._flights.land(key, landed)
+
+    def _land(self, key: bytes, query: Query, reply: Reply, misses: int) -> Reply:
+        """Keep what was fetched; the reply as it is to be served."""
+        place = self._scopes.place(key, query, reply)
+        return reply if reply.keep.live and not self._holds(place) else self._keep(place, query, reply, misses)
 
     def _keep(self, place: bytes, query: Query, reply: Reply, misses: int) -> Reply:
         """Keep the reply if it may be kept; the reply as it is to be served."""
         terms = None
-        if _is_for_all(reply) and not reply.keep.live:
+        if is_for_all(reply) and not reply.keep.live:
             try:
                 terms = judge(self.policy, query, reply)
             except FormError:
@@ -251,7 +267,7 @@ class Cache(Plugin):
             return reply  # RFC 8767 section 4: a failure does not refresh what we have
         if terms is not None:
             return self._store(place, terms, reply, misses)
-        if reply.rcode in _TRUTHS and not reply.truncated:
+        if reply.rcode in TRUTHS and not reply.truncated:
             # What is kept is older than this, which cannot take its place.
             self.success.remove(place)
             self.denial.remove(place)
@@ -261,11 +277,7 @@ class Cache(Plugin):
         stale = self.policy.stale
         shelf = self.success if terms.sort == "success" else self.denial
         reply = terms.apply(reply)
-        # Only the bytes, without the records decoded for the judgement, and nothing of this one conversation.
-        options = reply.options and tuple([option for option in reply.options if option[0] == codes.OPTION_ERROR])
-        changes = {"options": options, "error": "", "plugin": self.name, "tallies": ()}
-        kept = reply.bare(**changes) if isinstance(reply, Forwarded) else reply.with_(**changes)
-        entry = Entry(kept, shelf, min(terms.seconds, reply.keep.seconds or math.inf))
+        entry = Entry(kept(reply, self.name), shelf, min(terms.seconds, reply.keep.seconds or math.inf))
         entry.fetched = misses
         if stale is not None and terms.sort != "failure":
             entry.last += stale.seconds
@@ -282,9 +294,9 @@ class Cache(Plugin):
         return reply.with_(keep=self._lease(entry, entry.born), tallies=(entry,))
 
 
-def _is_for_all(reply: Reply) -> bool:
-    """Whether the reply is good for other clients and transports, too."""
-    return not (reply.truncated or reply.keep.prefix4 or reply.keep.prefix6)
+def _with_ad(query: Query) -> Query:
+    # RFC 6840 section 5.7: with AD we learn whether the data are authentic, for those who want to know.
+    return query if query.flags & codes.AD else query.with_(flags=query.flags | codes.AD)
 
 
 def _truth(task: asyncio.Task[Reply]) -> Reply | None:
@@ -292,4 +304,4 @@ def _truth(task: asyncio.Task[Reply]) -> Reply | None:
     if not task.done() or task.cancelled() or task.exception() is not None:
         return None
     reply = task.result()
-    return reply if reply.rcode in _TRUTHS else None
+    return reply if reply.rcode in TRUTHS else None

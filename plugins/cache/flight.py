@@ -1,4 +1,4 @@
-"""One question on its way, and the queries that wait for its answer."""
+"""Questions on their way, and the queries that wait for the answers."""
 
 from __future__ import annotations
 
@@ -7,22 +7,31 @@ import asyncio
 from pydnsk8s.message import Reply
 
 
-class Flight:
-    """One question on its way, and the queries that wait for its answer."""
-
-    __slots__ = ("_waiting",)
+class Flights:
+    """The questions on their way, by their keys; how many wait is bounded by the server, which bounds its queries."""
 
     def __init__(self) -> None:
-        self._waiting: list[asyncio.Future[Reply | None]] = []
+        # Few have company: a list is made for the first who joins.
+        self._waiting: dict[bytes, list[asyncio.Future[Reply | None]] | None] = {}
 
-    async def join(self) -> Reply | None:
-        """The answer when it arrives; None if whoever went for it did not come back."""
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._waiting
+
+    def begin(self, key: bytes) -> None:
+        """Go for an answer; who asks the same meanwhile may join."""
+        self._waiting[key] = None
+
+    async def join(self, key: bytes) -> Reply | None:
+        """The answer that another query went for when it arrives; None if that one did not come back."""
         future: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
+        waiting = self._waiting[key]
+        if waiting is None:
+            waiting = self._waiting[key] = []
+        waiting.append(future)
         return await future
 
-    def land(self, reply: Reply | None) -> None:
-        """Let go all who wait."""
-        for future in self._waiting:
+    def land(self, key: bytes, reply: Reply | None) -> None:
+        """Let go all who wait; None if there is no answer for them."""
+        for future in self._waiting.pop(key) or ():
             if not future.done():
                 future.set_result(reply)

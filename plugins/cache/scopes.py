@@ -10,7 +10,8 @@ from pydnsk8s.message import Query, Reply
 
 _KEY = struct.Struct(">HHB")
 _EXACTLY = b"\xff"  # no address family: what follows is a client subnet as it was told
-_TRUTHS = (codes.NOERROR, codes.NXDOMAIN)
+TRUTHS = (codes.NOERROR, codes.NXDOMAIN)
+"""These say how things are: they refresh what is kept, no others do (RFC 8767 section 4)."""
 
 
 def question_of(query: Query) -> bytes:
@@ -48,7 +49,7 @@ class Scopes:
         named, scope = subnet.of(query), reply.keep.scope
         # RFC 7871 section 7.3.1: what those get who tell too little or nothing is for those who tell the same. So is
         # a failure, of which nobody says what it depends on.
-        if named is None or not named.bits or scope > named.bits or reply.rcode not in _TRUTHS:
+        if named is None or not named.bits or scope > named.bits or reply.rcode not in TRUTHS:
             return key
         seen = self._seen.get(named.family, ())
         if scope not in seen:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Literal, NamedTuple
 
-from pydnsk8s import names
+from pydnsk8s import codes, names
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.response import Kind, kind
-from pydnsk8s.wire import aged
+from pydnsk8s.wire import Forwarded, aged
 
 from .policy import Limits, Policy
 
@@ -33,6 +33,18 @@ class Terms(NamedTuple):
             )
             reply = reply.with_(answer=answer, authority=authority, additional=additional)
         return aged(reply, 0, self.most) if ttls and max(ttls) > self.most else reply
+
+
+def is_for_all(reply: Reply) -> bool:
+    """Whether the reply is good for other clients and transports, too."""
+    return not (reply.truncated or reply.keep.prefix4 or reply.keep.prefix6)
+
+
+def kept(reply: Reply, plugin: str) -> Reply:
+    """Of a reply, what is kept: nothing of this one conversation, and not the records decoded for the judgement."""
+    options = reply.options and tuple([option for option in reply.options if option[0] == codes.OPTION_ERROR])
+    changes = {"options": options, "error": "", "plugin": plugin, "tallies": ()}
+    return reply.bare(**changes) if isinstance(reply, Forwarded) else reply.with_(**changes)
 
 
 def judge(policy: Policy, query: Query, reply: Reply) -> Terms | None:

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Generator, Sequence
 from dataclasses import replace
-from typing import Self
+from functools import partial
+from typing import Any, Self, TypeAlias
 
 from pydnsk8s import clock, codes, log, metrics, names, subnet, wire
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import Keep
-from pydnsk8s.message import Edns, Query, Reply
-from pydnsk8s.plugin import Plugin, Rest, ServerBlock, StartError
+from pydnsk8s.message import Query, Reply
+from pydnsk8s.plugin import Later, Plugin, Rest, ServerBlock, StartError, Take, Wake
 from pydnsk8s.plugins.forward import policy
+from pydnsk8s.plugins.forward.messages import message_for, scoped, without_subnet
 from pydnsk8s.plugins.forward.rules import MOST, Rules, read
 from pydnsk8s.upstream import Address, Message, Unanswered, Upstream, resolve
 
 _log = log.plugin("forward")
 _ALTOGETHER = 5.0  # seconds for all attempts together
-_SMALLEST = 512  # RFC 6891 section 6.2.3: octets, the least that EDNS can offer
 _PAUSE = 0.02  # seconds before upstreams that all refused at once are tried again
-_FLAGS = 0x7800 | codes.RD | codes.AD | codes.CD
-# RFC 7873 section 5.4 and RFC 7828 section 3.2.1: these belong to the connection between client and us.
-_HOP_BY_HOP = frozenset((codes.OPTION_COOKIE, codes.OPTION_KEEPALIVE))
+
+Attempt: TypeAlias = tuple[Upstream, Message, float, bool] | None
+"""Whom to send what, for how many seconds to wait for the reply, and whether to use a stream; None for a pause."""
+Attempts: TypeAlias = Generator[Attempt, Any, Reply]
 
 _BROKEN = metrics.counter(
     "coredns_forward_healthcheck_broken_total", "Queries sent although every upstream was down."
@@ -44,9 +46,12 @@ class Forward(Plugin):
         self._block = block
         self._order = policy.named(rules.policy)
         self._waiting = 0
-        self._attempts: float = 0
+        self._most: float = 0
+        self._altogether = max(_ALTOGETHER, rules.terms.read_timeout)
         self._followers: tuple[Forward, ...] = ()
         self._bequeathed = False
+        self._short = False
+        """Whether the rules let a query wait without a coroutine: sent over UDP, the reply for the client."""
 
     @classmethod
     def setup(cls, directive: Directive, block: ServerBlock) -> Self:
@@ -66,8 +71,10 @@ class Forward(Plugin):
         if not self.upstreams:
             self.upstreams = tuple([self._upstream(address) for address in await self._addresses()])
         attempts = self.rules.attempts
-        self._attempts = 2 * len(self.upstreams) if attempts is None else attempts or math.inf
+        self._most = 2 * len(self.upstreams) if attempts is None else attempts or math.inf
         self._followers = self._find_followers()
+        by_stream = any(upstream.terms.stream for upstream in self.upstreams)
+        self._short = not (by_stream or self._followers or self.rules.fail_fast)
 
     async def stop(self) -> None:
         await asyncio.gather(*(upstream.stop() for upstream in self.upstreams))
@@ -111,21 +118,50 @@ class Forward(Plugin):
         excepted = self.rules.excepted
         return not excepted or name == zone or not any(names.is_under(name, other) for other in excepted)
 
+    def begin(self, query: Query, wake: Wake, behind: Later | None) -> Take | None:
+        if not self._short or self._full() or (query.edns is not None and query.edns.options):
+            return None
+        if query.client.transport != "udp" or not self.takes(query.name):
+            return None
+        attempts = self._attempts(query)
+        step = _step(attempts, None)
+        assert isinstance(step, tuple), "with nothing tried yet there is somebody to try"
+        upstream, message, seconds, _ = step
+        upstream.begin(message, seconds, wake)
+        self._waiting += 1
+        return partial(self._take, attempts)
+
+    def _take(self, attempts: Attempts, came: bytes | Unanswered) -> Reply | Rest:
+        self._waiting -= 1
+        step = _step(attempts, came)
+        return step if isinstance(step, Reply) else partial(self._go_on, attempts, step)
+
+    async def _go_on(self, attempts: Attempts, step: Attempt, _: Query) -> Reply:
+        self._waiting += 1
+        try:
+            return await _finish(attempts, step)
+        finally:
+            self._waiting -= 1
+
+    def _full(self) -> bool:
+        """Whether as many wait for an upstream as may."""
+        return 0 < self.rules.concurrent <= self._waiting
+
     async def answer(self, query: Query, rest: Rest) -> Reply:
         rules = self.rules
         if not self.takes(query.name):
             return await rest(query)
-        if rules.concurrent and self._waiting >= rules.concurrent:
+        if self._full():
             _REJECTED.add(1)
             why = f"{rules.concurrent} queries are waiting for an upstream already (max_concurrent)"
             return _no_answer(codes.REFUSED, why)
         self._waiting += 1
         try:
-            asked = _without_subnet(query) if rules.strips else query
+            asked = without_subnet(query) if rules.strips else query
             reply = await self._ask(asked)
             if reply.rcode == codes.REFUSED and (told := subnet.of(asked)) is not None and told.bits:
                 # RFC 7871 section 7.3: perhaps it is the client subnet that is refused.
-                reply = (await self._ask(_without_subnet(query))).under(Keep(0, scope=told.bits))
+                reply = (await self._ask(without_subnet(query))).under(Keep(0, scope=told.bits))
         finally:
             self._waiting -= 1
         if self._followers and self._hands_on(reply) and any(each.takes(query.name) for each in self._followers):
@@ -137,30 +173,32 @@ class Forward(Plugin):
             return True
         return self.rules.next_on_nodata and reply.rcode == codes.NOERROR and not (reply.answer or reply.truncated)
 
-    async def _ask(self, query: Query) -> Reply:
-        """Try one upstream after the other until one has a good answer."""
-        message = _message(query, self._block.limit)
+    def _attempts(self, query: Query) -> Attempts:
+        """Try one upstream after the other until one has a good answer: yields what to do, takes what came of it."""
+        message = message_for(query, self._block.limit)
         named = subnet.of(query) if query.edns is not None and query.edns.options else None
-        timeout = self.rules.terms.read_timeout
-        stream = query.client.transport != "udp" and not self.rules.prefer_udp
+        rules = self.rules
+        timeout = rules.terms.read_timeout
+        stream = query.client.transport != "udp" and not rules.prefer_udp
         now = clock.now()
-        end = now + max(_ALTOGETHER, timeout)
+        end = now + self._altogether
         attempts, failure = 0, ""
         while candidates := self._candidates():
             reply: Reply | None = None
             for upstream in candidates:
-                if attempts >= self._attempts or now >= end:
+                if attempts >= self._most or now >= end:
                     return reply or _no_answer(codes.SERVFAIL, failure)
                 attempts += 1
                 query.labels["forward/upstream"] = upstream.__str__
+                seconds = timeout if now + timeout <= end else end - now
                 try:
-                    packet = await upstream.ask(message, min(timeout, end - now), stream=stream)
-                    if self.rules.prefer_udp and packet[2] & codes.TC >> 8 and not upstream.terms.stream:
-                        packet = await upstream.ask(message, min(timeout, end - now), stream=True)
+                    packet = yield upstream, message, seconds, stream
+                    if rules.prefer_udp and packet[2] & codes.TC >> 8 and not upstream.terms.stream:
+                        packet = yield upstream, message, seconds, True
                     # Nothing but a header that reports an error is what servers send that could not read a question.
                     reply = wire.forwarded(packet) if len(packet) > 12 else _no_answer(packet[3] & 15)
                     if named is not None:
-                        reply = _scoped(reply, named)
+                        reply = scoped(reply, named)
                 except Unanswered as error:
                     upstream.health.doubt()
                     failure = f"{upstream}: {error}"
@@ -168,14 +206,18 @@ class Forward(Plugin):
                     failure = f"{upstream}: malformed reply: {error}"
                 else:
                     upstream.took(clock.now() - now, reply.rcode)
-                    if reply.rcode not in self.rules.failover:
+                    if reply.rcode not in rules.failover:
                         return reply
                 now = clock.now()
             if reply is not None:
                 return reply
-            if attempts < self._attempts:
-                await asyncio.sleep(_PAUSE)
+            if attempts < self._most:
+                yield None
         return _no_answer(codes.SERVFAIL, failure or "every upstream is down")
+
+    def _ask(self, query: Query) -> Awaitable[Reply]:
+        attempts = self._attempts(query)
+        return _finish(attempts, _step(attempts, None))
 
     def _candidates(self) -> Sequence[Upstream]:
         """The upstreams in the order to try them: those that failed last, those that are down not at all."""
@@ -195,42 +237,32 @@ class Forward(Plugin):
         return order
 
 
-def _message(query: Query, limit: int) -> Message:
-    """What is sent for a query: its question as the client spelled it, its flags and its EDNS."""
-    edns = query.edns
-    flags = query.flags & _FLAGS
-    if query.packet and query.plain and (edns is None or _SMALLEST <= edns.size <= limit):
-        # The client's own packet says just that.
-        packet = b"\0\0" + flags.to_bytes(2, "big") + query.packet[4:]
-        return Message(packet, packet[12 : 16 + len(query.question)])
-    if edns is not None:
-        options = edns.options and tuple(option for option in edns.options if option[0] not in _HOP_BY_HOP)
-        edns = Edns(max(_SMALLEST, min(edns.size, limit)), edns.do, 0, options)
-    return Message.ask(query.question, query.type, klass=query.klass, flags=flags, edns=edns)
-
-
-def _without_subnet(query: Query) -> Query:
-    """The same query, saying nothing of the network of whoever asks."""
-    if (edns := query.edns) is None or not edns.options:
-        return query
-    options = tuple(option for option in edns.options if option[0] != codes.OPTION_SUBNET)
-    return query.with_(edns=edns._replace(options=options))
-
-
-def _scoped(reply: Reply, asked: subnet.Subnet) -> Reply:
-    """The reply with how much of the client subnet it depends on; FormError if it is about another one."""
-    told = [data for code, data in reply.options if code == codes.OPTION_SUBNET]
-    if not told:
-        # RFC 7871 section 7.3: the same as a scope of 0.
-        return reply
+def _step(attempts: Attempts, came: bytes | Unanswered | None) -> Attempt | Reply:
+    """What to do next, or the reply, now that this has come of the last attempt; None to begin with."""
     try:
-        found = subnet.read(told[0])
-    except ValueError as error:
-        raise wire.FormError(str(error)) from None
-    # RFC 7871 section 7.3: such a reply must be dropped, for it may be forged.
-    if asked.family and found[:3] != asked[:3]:
-        raise wire.FormError("its client subnet is not the one asked about")
-    return reply.with_(keep=Keep(0, scope=found.scope))
+        if isinstance(came, Unanswered):
+            # One failure may be that of many questions, which should not pile their stacks up on it.
+            return attempts.throw(came.with_traceback(None))
+        return attempts.send(came)
+    except StopIteration as end:
+        reply: Reply = end.value
+        return reply
+
+
+async def _finish(attempts: Attempts, step: Attempt | Reply) -> Reply:
+    """Do what the attempts come to, until there is a reply."""
+    while not isinstance(step, Reply):
+        came: bytes | Unanswered | None = None
+        if step is None:
+            await asyncio.sleep(_PAUSE)
+        else:
+            upstream, message, seconds, stream = step
+            try:
+                came = await upstream.ask(message, seconds, stream=stream)
+            except Unanswered as error:
+                came = error
+        step = _step(attempts, came)
+    return step
 
 
 def _no_answer(rcode: int, error: str = "") -> Reply:

@@ -6,13 +6,14 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
+from functools import partial
 
 from pydnsk8s import clock
 from pydnsk8s.gate import Sender, packed
 from pydnsk8s.listen.backlog import Backlog, dropped, widen
-from pydnsk8s.listen.begin import begin
+from pydnsk8s.listen.pending import Held, Pending
 from pydnsk8s.listen.port import Port, Waiting
-from pydnsk8s.message import Client
+from pydnsk8s.message import Client, Reply
 
 _DRAIN = 64  # packets a wake, so that TCP, timers and upstreams have their turn
 _PACKET = 4096  # octets; longer queries are cut off and then malformed
@@ -32,8 +33,7 @@ class Udp:
         self.socket = bound
         server = port.router.label
         self._backlog = Backlog(bound, server)
-        self._waiting: dict[asyncio.Task[None], None] = {}
-        """Those who wait for the plugins of a query, the oldest first."""
+        self._waiting: Held = {}
         self._given_up, self._unsent = dropped(server, "pending"), dropped(server, "response")
         host, self._number = bound.getsockname()[:2]
         self._local = packed(host)
@@ -60,9 +60,11 @@ class Udp:
         self._backlog.settle()
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket; nobody is left to take the replies of those who still wait."""
         self.stop()
         self.socket.close()
+        for pending in tuple(self._waiting):
+            pending.give_up()
 
     def _drain(self) -> None:
         arrived = clock.now()
@@ -130,16 +132,10 @@ class Udp:
         elif reply is not None:
             if len(self._waiting) >= _MOST_PENDING:
                 self._give_up_oldest()
-            begin(self._answer(reply, sender, send), self._loop)
+            Pending(reply, self._waiting, partial(self._answer, reply, sender, send), self._loop)
 
-    async def _answer(self, waiting: Waiting, sender: Sender, send: Callable[[bytes, Sender], object]) -> None:
-        task = asyncio.current_task(self._loop)
-        assert task is not None, "begin() has seen to it"
-        self._waiting[task] = None
-        try:
-            reply = await waiting.router.answer(waiting.query, waiting.way, waiting.later)
-        finally:
-            self._waiting.pop(task, None)
+    def _answer(self, waiting: Waiting, sender: Sender, send: Callable[[bytes, Sender], object], reply: Reply) -> None:
+        """Answer what had to wait."""
         wire = self.port.complete(waiting, reply)
         if wire is not None:
             # Sent together before the loop waits again: one wake-up of the other side serves them all.
@@ -149,9 +145,7 @@ class Udp:
 
     def _give_up_oldest(self) -> None:
         """Make room: who has waited longest for a plugin is the least likely to be waited for by a client."""
-        oldest = next(iter(self._waiting))
-        del self._waiting[oldest]
-        oldest.cancel()
+        next(iter(self._waiting)).give_up()
         self._given_up.add()
 
     def _send_all(self) -> None:

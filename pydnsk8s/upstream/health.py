@@ -54,7 +54,7 @@ class Health:
 
     async def stop(self) -> None:
         """End the checks, and hold nothing against the upstream that will not be checked any more."""
-        self._fails = 0
+        self._fails = self._max_fails = 0
         if self._checking is not None:
             self._checking.cancel()
             await asyncio.gather(self._checking, return_exceptions=True)

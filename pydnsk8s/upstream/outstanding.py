@@ -11,6 +11,8 @@ from typing import NamedTuple, Self, TypeAlias
 from pydnsk8s import clock, codes, wire
 from pydnsk8s.message import Edns
 
+STOPPING = "the server is stopping"
+
 
 class Unanswered(Exception):  # noqa: N818 - it is what the question stays
     """An upstream gave no usable answer; the text says why."""
@@ -43,7 +45,9 @@ class Message(NamedTuple):
         return cls(packet, packet[12 : 12 + len(name) + 4])
 
 
-Asked: TypeAlias = tuple[bytes, asyncio.Future[bytes], float, float]
+Wake: TypeAlias = Callable[[bytes | Unanswered], None]
+"""Tells who waits of the reply, as soon as it has been read, or that there will be none, in the loop's next round."""
+Asked: TypeAlias = tuple[bytes, Wake, float, float]
 """A question on its way: its question section, who waits, until when by the clock, and how many seconds that was."""
 
 
@@ -93,17 +97,16 @@ class Outstanding:
     def __len__(self) -> int:
         return len(self._asked)
 
-    def add(self, message: Message, seconds: float) -> tuple[bytes, asyncio.Future[bytes]]:
-        """Give the message an id that is free; returns the packet to send and the answer to wait for."""
+    def add(self, message: Message, seconds: float, wake: Wake) -> bytes:
+        """Give the message an id that is free; returns the packet to send."""
         if not self._asked:
             self._patience.watch(self, self._loop)
         id = next(self._ids)
         while id in self._asked:
             id = next(self._ids)
-        answer: asyncio.Future[bytes] = self._loop.create_future()
         packet, question = message
-        self._asked[id] = (question, answer, clock.now() + seconds, seconds)
-        return id + packet[2:], answer
+        self._asked[id] = (question, wake, clock.now() + seconds, seconds)
+        return id + packet[2:]
 
     def settle(self, packet: bytes) -> None:
         """Hand a packet to the one who waits for it; a packet that nobody waits for changes nothing."""
@@ -111,23 +114,21 @@ class Outstanding:
         asked = self._asked.get(id)
         if asked is None:
             return
-        question, answer, _, _ = asked
+        question, wake, _, _ = asked
         if not wire.matches(packet, question) and not _is_bare_error(packet):
             return
         del self._asked[id]
-        if not answer.done():
-            answer.set_result(packet)
         if not self._asked:
             self._emptied()
+        wake(packet)
 
     def expire(self, now: float) -> None:
         """Tell those who have waited long enough that no answer will come."""
         late = [id for id, (_, _, end, _) in self._asked.items() if end <= now]
         for id in late:
-            _, answer, _, seconds = self._asked.pop(id)
+            _, wake, _, seconds = self._asked.pop(id)
             self.given_up += 1
-            if not answer.done():
-                answer.set_exception(Unanswered(f"no reply within {seconds:.3g} s"))
+            self._loop.call_soon(wake, Unanswered(f"no reply within {seconds:.3g} s"))
         if late and not self._asked:
             self._emptied()
 
@@ -135,9 +136,23 @@ class Outstanding:
         """Tell everybody who waits that no answer will come."""
         waiting = tuple(self._asked.values())
         self._asked.clear()
-        for _, answer, _, _ in waiting:
-            if not answer.done():
-                answer.set_exception(error)
+        for _, wake, _, _ in waiting:
+            self._loop.call_soon(wake, error)
+
+
+def awaited(loop: asyncio.AbstractEventLoop) -> tuple[asyncio.Future[bytes], Wake]:
+    """A future for the reply, or for Unanswered, and what wakes those who await it."""
+    answer: asyncio.Future[bytes] = loop.create_future()
+
+    def wake(came: bytes | Unanswered) -> None:
+        if answer.done():
+            return  # nobody waits any more
+        if isinstance(came, Unanswered):
+            answer.set_exception(came)
+        else:
+            answer.set_result(came)
+
+    return answer, wake
 
 
 def _random_ids() -> Iterator[bytes]:

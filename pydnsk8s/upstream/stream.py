@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable
 
 from pydnsk8s.upstream.address import Address
-from pydnsk8s.upstream.outstanding import Closed, Message, Outstanding, Patience, Unanswered, reason
+from pydnsk8s.upstream.outstanding import STOPPING, Closed, Message, Outstanding, Patience, Unanswered, awaited, reason
 from pydnsk8s.upstream.terms import Reuse, Terms
 
 
@@ -60,7 +60,8 @@ class Stream(asyncio.Protocol):
 
     def ask(self, message: Message, seconds: float) -> asyncio.Future[bytes]:
         """Send the message, as soon as there is a connection; the future gets the reply, or Unanswered."""
-        packet, answer = self._outstanding.add(message, seconds)
+        answer, wake = awaited(self._loop)
+        packet = self._outstanding.add(message, seconds, wake)
         # RFC 7766 section 8: length and message in one write, so that they leave in one segment.
         framed = len(packet).to_bytes(2, "big") + packet
         if self._transport is None:
@@ -96,7 +97,7 @@ class Stream(asyncio.Protocol):
         """Close now; whoever still waits is told."""
         if self.connecting is not None:
             self.connecting.cancel()
-        self._end(Unanswered("the server is stopping"))
+        self._end(Unanswered(STOPPING))
 
     def _end(self, error: Unanswered) -> None:
         self._gone(self)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from pydnsk8s import clock
 from pydnsk8s.upstream.address import Address
-from pydnsk8s.upstream.outstanding import Message, Outstanding, Patience, Unanswered, reason
+from pydnsk8s.upstream.outstanding import STOPPING, Message, Outstanding, Patience, Unanswered, Wake, awaited, reason
 from pydnsk8s.upstream.terms import Reuse, Terms
 
 _ARRIVED = bytearray(65535)
@@ -36,12 +36,10 @@ class Port:
         self.opened = clock.now()
         self._loop.add_reader(opened, self._readable)
 
-    def ask(self, message: Message, seconds: float) -> asyncio.Future[bytes]:
-        """Send the message; the future gets the reply, or Unanswered."""
+    def begin(self, message: Message, seconds: float, wake: Wake) -> None:
+        """Send the message; ``wake`` gets the reply, or Unanswered."""
         self.uses -= 1
-        packet, answer = self._outstanding.add(message, seconds)
-        self._outbox.put(self, packet)
-        return answer
+        self._outbox.put(self, self._outstanding.add(message, seconds, wake))
 
     def send(self, packet: bytes) -> None:
         """Hand a packet to the kernel."""
@@ -62,7 +60,7 @@ class Port:
             self._loop.remove_reader(self._socket)
             self._socket.close()
             self._gone(self)
-        self._outstanding.fail(Unanswered("the server is stopping"))
+        self._outstanding.fail(Unanswered(STOPPING))
 
     def _emptied(self) -> None:
         if self._retired:
@@ -93,21 +91,17 @@ class Outbox:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._packets: list[tuple[Port, bytes]] = []
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing waits to be sent."""
-        return not self._packets
+        self.packets: list[tuple[Port, bytes]] = []
+        """What waits to be sent, and from where."""
 
     def put(self, port: Port, packet: bytes) -> None:
         """Take a packet to be sent from a port."""
-        if not self._packets:
+        if not self.packets:
             self._loop.call_soon(self._send)
-        self._packets.append((port, packet))
+        self.packets.append((port, packet))
 
     def _send(self) -> None:
-        packets, self._packets = self._packets, []
+        packets, self.packets = self.packets, []
         for port, packet in packets:
             port.send(packet)
 
@@ -129,25 +123,34 @@ class Udp:
         self._open: set[Port] = set()
         self._outbox: Outbox | None = None
         self._seat = self._left = 0
+        self._closed = False
 
     def ask(self, message: Message, seconds: float) -> asyncio.Future[bytes]:
         """Send the message from one of the ports; the future gets the reply, or Unanswered."""
+        answer, wake = awaited(asyncio.get_running_loop())
+        self.begin(message, seconds, wake)
+        return answer
+
+    def begin(self, message: Message, seconds: float, wake: Wake) -> None:
+        """The same, but ``wake`` gets the reply, or Unanswered; never before this has returned."""
         # Which of the open ports is used needs no secrecy: their numbers have it.
-        if not self._left or self._outbox is None or self._outbox.empty:
+        if not self._left or self._outbox is None or not self._outbox.packets:
             self._seat, self._left = int(random.random() * self.PORTS), _RUN
         self._left -= 1
         seat = self._seat
         port = self._seats[seat]
         if port is not None and port.uses > 0 and clock.now() < port.opened + self._terms.expire:
             self._reuse.hits.add(1)
-            return port.ask(message, seconds)
+            port.begin(message, seconds, wake)
+            return
+        if self._closed:
+            asyncio.get_running_loop().call_soon(wake, Unanswered(STOPPING))
+            return
         self._reuse.misses.add(1)
         try:
-            return self._replace(seat).ask(message, seconds)
+            self._replace(seat).begin(message, seconds, wake)
         except OSError as error:
-            failed: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-            failed.set_exception(Unanswered(reason(error)))
-            return failed
+            asyncio.get_running_loop().call_soon(wake, Unanswered(reason(error)))
 
     def _replace(self, seat: int) -> Port:
         old = self._seats[seat]
@@ -169,7 +172,8 @@ class Udp:
         return port
 
     def close(self) -> None:
-        """Close every port; whoever still waits is told."""
+        """Close every port; whoever still waits is told, and whoever asks again."""
+        self._closed = True
         for port in tuple(self._open):
             port.close()
         self._seats = [None] * self.PORTS

@@ -59,6 +59,8 @@ class Upstream:
         self._durations: dict[int, metrics.Histogram] = {}
         self._patience = Patience()
         self._udp = Udp(address, terms, self._patience, self._reuse("udp"))
+        self.begin = self._udp.begin
+        """Send a message over UDP and wait without a coroutine."""
         self._streams = self._connections()
         self.health = Health(
             self._check, terms.check_every, terms.max_fails, _CHECK_FAILURES.labels(plugin, self._text)
