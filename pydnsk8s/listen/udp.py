@@ -69,7 +69,7 @@ class Udp:
     def _drain(self) -> None:
         arrived = clock.now()
         receive, send, look = self.socket.recvfrom, self.socket.sendto, self._gate.look
-        replays = 0
+        outbox, replays = self._outbox, 0
         try:
             for _ in range(_DRAIN):
                 packet, sender = receive(_PACKET)
@@ -77,11 +77,7 @@ class Udp:
                 if reply is None:
                     self._ask(packet, sender, self._local, send)
                 else:
-                    try:
-                        send(reply, sender)
-                    except OSError:
-                        # The client's address cannot be reached; the next packet is another's.
-                        self._unsent.add()
+                    outbox.append((send, reply, sender))
                     replays += 1
             emptied = False
         except OSError:
@@ -92,19 +88,16 @@ class Udp:
         """As ``_drain`` on a socket bound to all addresses, which has to be told what to reply from."""
         arrived = clock.now()
         receive, send, look = self.socket.recvmsg, self.socket.sendmsg, self._gate.look
-        replays = 0
+        outbox, replays = self._outbox, 0
         try:
             for _ in range(_DRAIN):
                 packet, ancillary, _, sender = receive(_PACKET, 64)
                 reply = look(packet, sender, arrived)
+                asked, back = _turned(ancillary)
                 if reply is None:
-                    asked, back = _turned(ancillary)
                     self._ask(packet, sender, asked, _sender_from(send, back))
                 else:
-                    try:
-                        send((reply,), _turned(ancillary)[1], 0, sender)
-                    except OSError:
-                        self._unsent.add()
+                    outbox.append((_sender_from(send, back), reply, sender))
                     replays += 1
             emptied = False
         except OSError:
@@ -112,12 +105,12 @@ class Udp:
         self._finish(replays, arrived, emptied=emptied)
 
     def _finish(self, replays: int, arrived: float, *, emptied: bool) -> None:
-        """End a wake: measure, send what had to be worked out, and see to what is still waiting."""
+        """End a wake: send what it came to, measure, and see to what is still waiting."""
+        if self._outbox:
+            self._send_all()
         if replays:
             self._gate.replays += replays
             self._gate.pace = (clock.now() - arrived) / replays
-        if self._outbox:
-            self._send_all()
         if emptied:
             self._backlog.emptied(arrived)
         else:
@@ -149,12 +142,15 @@ class Udp:
         self._given_up.add()
 
     def _send_all(self) -> None:
-        outbox, self._outbox = self._outbox, []
+        """Send everything at once: one wake-up of the other side serves it all."""
+        outbox = self._outbox
         for send, reply, sender in outbox:
             try:
                 send(reply, sender)
             except OSError:
+                # The client's address cannot be reached; the next packet is another's.
                 self._unsent.add()
+        outbox.clear()
 
 
 def _turned(ancillary: Ancillary) -> tuple[bytes, Ancillary]:
