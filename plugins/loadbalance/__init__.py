@@ -211,6 +211,8 @@ def _rearranged(reply: Reply, arrange: Callable[[Sequence[Record]], tuple[Record
 
 def _shuffled(section: Sequence[Record]) -> tuple[Record, ...]:
     """Addresses and MX records in random order, but each record set together, for it is cut as one."""
+    if _is_set(section) and section[0].type in _MIXED:
+        return tuple(sorted(section, key=_chance))
     places: dict[tuple[bytes, int], int] = {}
     for record in section:
         places.setdefault((record.name, record.type), len(places))
@@ -218,6 +220,19 @@ def _shuffled(section: Sequence[Record]) -> tuple[Record, ...]:
     random.shuffle(mixed)
     mixed.sort(key=lambda record: places[record.name, record.type])
     return _by_role([*(record for record in section if record.type not in _MIXED), *mixed])
+
+
+def _is_set(section: Sequence[Record]) -> bool:
+    """Whether all records belong to one record set."""
+    name, type, *_ = section[0]
+    for record in section:  # noqa: SIM110 - on the way of every such reply, and several times as fast
+        if record.type != type or record.name != name:
+            return False
+    return True
+
+
+def _chance(_: Record) -> float:
+    return random.random()
 
 
 def _by_role(section: Sequence[Record]) -> tuple[Record, ...]:

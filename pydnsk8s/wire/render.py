@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 
 from pydnsk8s import codes, subnet
@@ -18,6 +19,7 @@ _OPT = struct.Struct(">BHHIH")
 _OWNED = struct.Struct(">HHHIH")
 _COMPRESSED = frozenset(type for type, layout in LAYOUTS.items() if layout.compress)
 _QUESTION = b"\xc0\x0c"  # a pointer to the question's name, which starts behind the header
+_MOST = 0xFFFF  # records of a section
 _POINTABLE = 0x4000  # RFC 1035 section 4.1.4: 14 bits of offset
 _KEPT = 0x7800 | codes.RD | codes.CD  # what a reply repeats of the query's flags (RFC 4035 section 3.1.6)
 
@@ -25,11 +27,12 @@ _KEPT = 0x7800 | codes.RD | codes.CD  # what a reply repeats of the query's flag
 def render(query: Query, reply: Reply, limit: int, size: int) -> bytes:
     """The reply as sent, at most ``limit`` octets; ``size`` is the UDP size to advertise in its OPT."""
     opt = _opt(query, reply, size) if query.edns is not None else b""
-    if isinstance(reply, Forwarded):
-        wire = _patched(query, reply, opt, limit)
-    else:
-        wire = _joined(query, reply, opt, limit)
-    return wire if wire is not None else _composed(query, reply, opt, limit)
+    if isinstance(reply, Forwarded) and (wire := _patched(query, reply, opt, limit)) is not None:
+        return wire
+    wire = _joined(query, reply, opt)
+    if wire is None:
+        wire = _composed(query, reply, opt)
+    return wire if len(wire) <= limit else _cut(query, reply, bytearray(wire), opt, limit)
 
 
 def _flags(query: Query, reply: Reply) -> int:
@@ -83,19 +86,21 @@ def _patched(query: Query, reply: Forwarded, opt: bytes, limit: int) -> bytes | 
     return b"".join((header, query.question, _TYPE_CLASS.pack(query.type, query.klass), body, opt))
 
 
-def _joined(query: Query, reply: Reply, opt: bytes, limit: int) -> bytes | None:
+def _header(query: Query, reply: Reply, counts: Sequence[int], opt: bytes, flags: int = 0) -> bytes:
+    answers, authorities, additionals = counts
+    # More than can be counted does not fit either: such a header is made anew once the message is cut.
+    numbers = answers & _MOST, authorities & _MOST, (additionals + bool(opt)) & _MOST
+    return _HEADER.pack(query.id, _flags(query, reply) | flags, 1, *numbers)
+
+
+def _joined(query: Query, reply: Reply, opt: bytes) -> bytes | None:
     """The message whole, if all it takes of compression is pointers at the question's name; else None."""
     name, question = query.name, query.question
     if len(name) == 1:
         return None
-    records = reply.answer + reply.authority + reply.additional
-    counts = len(reply.answer), len(reply.authority), len(reply.additional) + bool(opt)
-    parts = [
-        _HEADER.pack(query.id, _flags(query, reply), 1, *counts),
-        question,
-        _TYPE_CLASS.pack(query.type, query.klass),
-    ]
-    for record in records:
+    counts = len(reply.answer), len(reply.authority), len(reply.additional)
+    parts = [_header(query, reply, counts, opt), question, _TYPE_CLASS.pack(query.type, query.klass)]
+    for record in reply.answer + reply.authority + reply.additional:
         owner, type, ttl, data, klass = record
         if owner != name and (len(owner) == 1 or not is_under(name, owner)):
             return None
@@ -108,69 +113,62 @@ def _joined(query: Query, reply: Reply, opt: bytes, limit: int) -> bytes | None:
         else:
             return None
     parts.append(opt)
-    wire = b"".join(parts)
-    return wire if len(wire) <= limit else None
+    return b"".join(parts)
 
 
-def _composed(query: Query, reply: Reply, opt: bytes, limit: int) -> bytes:
-    sections = (reply.answer, reply.authority, reply.additional)
-    out = bytearray(12)
+def _composed(query: Query, reply: Reply, opt: bytes) -> bytes:
+    """The message whole, each name compressed by what stands before it."""
+    counts = len(reply.answer), len(reply.authority), len(reply.additional)
+    out = bytearray(_header(query, reply, counts, opt))
     out += query.question
     out += _TYPE_CLASS.pack(query.type, query.klass)
-    question: bytes = query.name
     seen: dict[bytes, int] = {}
-    for section in sections:
-        for record in section:
-            _put(out, record, question, seen)
-    counts = [len(section) for section in sections]
-    flags = _flags(query, reply)
-    if len(out) + len(opt) > limit:
-        flags |= _cut(out, sections, counts, limit - len(opt), referral=_is_referral(reply))
-    if opt:
-        out += opt
-        counts[2] += 1
-    _HEADER.pack_into(out, 0, query.id, flags, 1, *counts)
-    return bytes(out)
+    for record in reply.answer + reply.authority + reply.additional:
+        _put(out, record, query.name, seen)
+    return bytes(out + opt)
 
 
 def _is_referral(reply: Reply) -> bool:
     return not (reply.authoritative or reply.answer) and any(record.type == codes.NS for record in reply.authority)
 
 
-def _cut(
-    out: bytearray, sections: tuple[tuple[Record, ...], ...], counts: list[int], room: int, *, referral: bool
-) -> int:
-    """Take record sets off the end until the rest fits; the TC bit if what is missing matters."""
-    cut = 2
-    for at, section, index in reversed(_borders(out, sections)):
-        if len(out) <= room:
-            break
-        del out[at:]
-        counts[section] = index
-        cut = section
+def _cut(query: Query, reply: Reply, out: bytearray, opt: bytes, limit: int) -> bytes:
+    """The message up to the first record set that does not fit."""
+    sections = reply.answer, reply.authority, reply.additional
+    section, index, start = _misfit(out, sections, limit - len(opt))
+    counts = [*map(len, sections[:section]), index, 0, 0][:3]
     # RFC 2181 section 9: TC only if a required record set is missing; additional records are
     # not required, but for the glue of a referral (RFC 9471 section 2).
-    return codes.TC if cut < 2 or referral else 0
+    flags = codes.TC if section < 2 or _is_referral(reply) else 0
+    return _header(query, reply, counts, opt, flags) + bytes(out[_HEADER.size : start]) + opt
 
 
-def _borders(out: bytearray, sections: tuple[tuple[Record, ...], ...]) -> list[tuple[int, int, int]]:
-    """Where each record set starts: its offset, its section, and how many records precede it there."""
-    borders = []
-    at = 12
+def _misfit(out: bytearray, sections: Sequence[Sequence[Record]], room: int) -> tuple[int, int, int]:
+    """The first record set that is not whole within so many octets: its section, its place there, and its offset."""
+    at = _behind_question(out)
+    for number, section in enumerate(sections):
+        start, first = at, 0
+        for index, record in enumerate(section):
+            if record.type != section[first].type or record.name != section[first].name:
+                start, first = at, index
+            at = _behind_record(out, at)
+            if at > room:
+                return number, first, start
+    raise AssertionError("what fits is not cut")
+
+
+def _behind_question(out: bytearray) -> int:
+    at = _HEADER.size
     while length := out[at]:
         at += 1 + length
-    at += 5
-    for number, section in enumerate(sections):
-        before: Record | None = None
-        for index, record in enumerate(section):
-            if before is None or record.type != before.type or record.name != before.name:
-                borders.append((at, number, index))
-            before = record
-            while 0 < out[at] < 0xC0:
-                at += 1 + out[at]
-            at += 2 if out[at] else 1
-            at += 10 + (out[at + 8] << 8 | out[at + 9])
-    return borders
+    return at + 5
+
+
+def _behind_record(out: bytearray, at: int) -> int:
+    while 0 < out[at] < 0xC0:
+        at += 1 + out[at]
+    at += 2 if out[at] else 1
+    return at + 10 + (out[at + 8] << 8 | out[at + 9])
 
 
 def _suffixes(question: bytes, seen: dict[bytes, int]) -> dict[bytes, int]:

@@ -129,3 +129,10 @@ def test_names_of_newer_types_are_not_compressed() -> None:
     wire = render(Query(target, codes.SRV), reply, 512, 1232)
     assert wire.count(target) == 2
     assert testing.read(wire).answer == ["a.example.org. 5 SRV 0 0 5 a.example.org."]
+
+
+def test_more_records_than_can_be_counted_are_cut_like_any_others() -> None:
+    many = [Record(b"\1a\0", codes.A, 5, number.to_bytes(4, "big")) for number in range(70_000)]
+    wire = render(Query(b"\1a\0", codes.A), Reply(answer=many), 65_535, 1232)
+    assert forwarded(wire).truncated
+    assert forwarded(wire).answer == ()
