@@ -1,7 +1,8 @@
 """From the threads that read to the event loop, in slices so thin that the answers do not wait for them.
 
 Rule: a thread that has something to hand over waits for the loop, unless the loop has just been through with all there
-was. So nothing piles up, and threads that have much to say give the interpreter away every millisecond.
+was. So nothing piles up, and threads that have much to say give the interpreter away every millisecond. The later the
+loop comes, for it has queries to answer, the longer it is left alone afterwards.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from typing import TypeAlias
 Change: TypeAlias = Callable[[], None]
 """A call of the sink, to be made on the event loop's thread."""
 
-_SLICE = 0.002  # seconds of changes between two looks at the sockets
+_SLICE = 0.0005  # seconds of changes between two looks at the sockets
 _AHEAD = 0.001  # seconds that the threads may work on without the loop
+_LEAVE = 8  # times as long as the loop took to come, it is left alone: it has queries to answer
+_LONGEST_PAUSE = 0.01  # seconds
 
 
 class Handover:
@@ -30,11 +33,13 @@ class Handover:
         self._waiting: deque[Iterator[Change]] = deque()
         self._drained = threading.Condition()
         self._drained_at = 0.0
+        self._due = self._pause = 0.0
         self._called = False
         self._closed = False
 
     def give(self, changes: Iterable[Change]) -> None:
         """Have the changes made soon; once it is closed they are dropped."""
+        time.sleep(max(0.0, self._drained_at + self._pause - time.monotonic()))
         with self._drained:
             if self._closed:
                 return
@@ -47,7 +52,7 @@ class Handover:
     def _call(self) -> None:
         try:
             self._loop.call_soon_threadsafe(self._make)
-            self._called = True
+            self._called, self._due = True, time.monotonic()
         except RuntimeError:
             self._closed = True  # the loop is gone without a word, and with it whoever wanted to know
 
@@ -59,14 +64,15 @@ class Handover:
             self._drained.notify_all()
 
     def _make(self) -> None:
-        end = time.monotonic() + _SLICE
-        done = False
+        begun, done = time.monotonic(), False
+        self._pause = min(_LEAVE * (begun - self._due), _LONGEST_PAUSE)
         try:
-            done = self._make_until(end)
+            done = self._make_until(begun + _SLICE)
         finally:
             # Also past a change that fails, of which the loop tells: those behind it must not wait for ever.
             if not done:
-                self._loop.call_soon(self._make)
+                self._due = time.monotonic() + self._pause
+                self._loop.call_later(self._pause, self._make)
 
     def _make_until(self, end: float) -> bool:
         """Make changes until then; whether these were all."""
