@@ -1,8 +1,8 @@
 """From the threads that read to the event loop, in slices so thin that the answers do not wait for them.
 
 Rule: a thread that has something to hand over waits for the loop, unless the loop has just been through with all there
-was. So nothing piles up, and threads that have much to say give the interpreter away every millisecond. The later the
-loop comes, for it has queries to answer, the longer it is left alone afterwards.
+was. So nothing piles up, and threads that have much to say give the interpreter away every millisecond. The busier
+the loop is with queries, the longer it is left alone in between.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Change: TypeAlias = Callable[[], None]
 
 _SLICE = 0.0005  # seconds of changes between two looks at the sockets
 _AHEAD = 0.001  # seconds that the threads may work on without the loop
-_LEAVE = 8  # times as long as the loop took to come, it is left alone: it has queries to answer
-_LONGEST_PAUSE = 0.01  # seconds
+_PAUSE = 0.01  # seconds that a loop without any time left is left alone in between
+_IDLE = 0.1  # the share of its time that coming alone may take
 
 
 class Handover:
@@ -33,7 +33,8 @@ class Handover:
         self._waiting: deque[Iterator[Change]] = deque()
         self._drained = threading.Condition()
         self._drained_at = 0.0
-        self._due = self._pause = 0.0
+        self._begun, self._worked = time.monotonic(), time.thread_time()
+        self._pause = 0.0
         self._called = False
         self._closed = False
 
@@ -52,7 +53,7 @@ class Handover:
     def _call(self) -> None:
         try:
             self._loop.call_soon_threadsafe(self._make)
-            self._called, self._due = True, time.monotonic()
+            self._called = True
         except RuntimeError:
             self._closed = True  # the loop is gone without a word, and with it whoever wanted to know
 
@@ -65,13 +66,15 @@ class Handover:
 
     def _make(self) -> None:
         begun, done = time.monotonic(), False
-        self._pause = min(_LEAVE * (begun - self._due), _LONGEST_PAUSE)
+        # How busy the loop has been otherwise: its own processor time tells queries from waiting for the threads.
+        share = (time.thread_time() - self._worked) / max(begun - self._begun, _SLICE)
+        self._begun, self._pause = begun, _PAUSE * max(0.0, min(share, 1.0) - _IDLE)
         try:
             done = self._make_until(begun + _SLICE)
         finally:
+            self._worked = time.thread_time()
             # Also past a change that fails, of which the loop tells: those behind it must not wait for ever.
             if not done:
-                self._due = time.monotonic() + self._pause
                 self._loop.call_later(self._pause, self._make)
 
     def _make_until(self, end: float) -> bool:
