@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import math
 import socket
 import struct
 import time
@@ -40,8 +41,9 @@ _OVERFLOWS = metrics.counter(
 def dropped(server: str, reason: str) -> metrics.Counter:
     """Counts what is given up at an address, such as ``dns://:53``, for a reason.
 
-    Those are ``query`` for queries that waited too long to be read, ``pending`` for the ones of too many that waited
-    longest for an answer, and ``response`` for replies that the socket did not take.
+    Those are ``query`` for queries that waited too long to be read, ``miss`` for the ones that others were answered in
+    place of, ``pending`` for those of too many that waited longest for an answer, and ``response`` for replies that the
+    socket did not take.
     """
     return _DROPPED.labels(server, reason)
 
@@ -59,6 +61,8 @@ class Backlog:
         self._standing_since: float | None = None
         self._overloaded: float | None = None
         """When it was last so."""
+        self.cut_at = -math.inf
+        """When queries were last given up."""
         self._told: float | None = None
         self._scrap = bytearray(1)
 
@@ -102,7 +106,7 @@ class Backlog:
     def _cut(self, now: float) -> None:
         if self._overloaded is None:
             self._begin(now)
-        self._overloaded = now
+        self._overloaded = self.cut_at = now
         receive, scrap, count = self._socket.recv_into, self._scrap, 0
         try:
             while count < _AT_MOST and self._age() > _FRESH:

@@ -17,6 +17,9 @@ from pydnsk8s.message import Client, Reply
 
 _DRAIN = 64  # packets a wake, so that TCP, timers and upstreams have their turn
 _PACKET = 4096  # octets; longer queries are cut off and then malformed
+_WARY = 10.0  # seconds after queries were given up for want of time
+_HITS = 16  # replays in one wake: with as many to answer, others have to stand back then
+_MISSES = 2  # of the others that are taken on in a wake: each costs as much as some replays
 _MOST_PENDING = 10_000  # queries that wait for a plugin; for one more the oldest is given up
 _IP_PKTINFO = 8  # from linux/in.h; the socket module has no name for it
 _PKTINFO4 = struct.Struct("@i4s4s")  # struct in_pktinfo: interface, the address we reply from, the address asked
@@ -35,6 +38,9 @@ class Udp:
         self._backlog = Backlog(bound, server)
         self._waiting: Held = {}
         self._given_up, self._unsent = dropped(server, "pending"), dropped(server, "response")
+        self._stood_back = dropped(server, "miss")
+        self._hits = self._misses = 0
+        """In the last wake, and in this one."""
         host, self._number = bound.getsockname()[:2]
         self._local = packed(host)
         self._gate = port.gate("udp", 1 if bound.family == socket.AF_INET else 2)
@@ -108,6 +114,7 @@ class Udp:
         """End a wake: send what it came to, measure, and see to what is still waiting."""
         if self._outbox:
             self._send_all()
+        self._hits, self._misses = replays, 0
         if replays:
             self._gate.replays += replays
             self._gate.pace = (clock.now() - arrived) / replays
@@ -118,14 +125,28 @@ class Udp:
 
     def _ask(self, packet: bytes, sender: Sender, local: bytes, send: Callable[[bytes, Sender], object]) -> None:
         """Answer what the gate does not know: mostly at once."""
+        now = clock.now()
+        if now - self._backlog.cut_at < _WARY and self._stands_back():
+            return
         client = Client(packed(sender[0]), sender[1], "udp", local, self._number)
-        reply = self.port.respond(packet, client, self._gate, clock.now())
+        reply = self.port.respond(packet, client, self._gate, now)
         if isinstance(reply, bytes):
             self._outbox.append((send, reply, sender))
         elif reply is not None:
             if len(self._waiting) >= _MOST_PENDING:
                 self._give_up_oldest()
             Pending(reply, self._waiting, partial(self._answer, reply, sender, send), self._loop)
+
+    def _stands_back(self) -> bool:
+        """Whether this query is given up for others.
+
+        A flood of names that nobody knows is not to drown those who ask for what is known.
+        """
+        self._misses += 1
+        if self._misses <= _MISSES or self._hits < _HITS:
+            return False
+        self._stood_back.add()
+        return True
 
     def _answer(self, waiting: Waiting, sender: Sender, send: Callable[[bytes, Sender], object], reply: Reply) -> None:
         """Answer what had to wait."""

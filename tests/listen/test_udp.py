@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from pydnsk8s import metrics, testing
+from pydnsk8s import clock, metrics, testing
 from pydnsk8s.listen import backlog, udp
 from pydnsk8s.server import Server
 
@@ -186,6 +186,25 @@ async def test_of_a_queue_that_stands_the_oldest_are_given_up_and_the_newest_ans
             assert [await client.id() for _ in range(100)] == list(range(3000, 3100))
             assert given_up("query") - before == gone
             assert listener.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == room
+
+
+async def test_under_overload_names_that_nothing_is_known_of_stand_back_for_those_that_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with testing.listening(f"example.org {{\n{HOSTS}\n}}") as server:
+        listener = next(iter(server._open.values())).udp[0]
+        with Udp() as client:
+            await client.ask(question(), ("127.0.0.1", server.port))
+            monkeypatch.setattr(listener._backlog, "cut_at", clock.now())
+            before = given_up("miss")
+            for id in range(0, 192, 2):
+                burst(client, server, range(id, id + 1))
+                client.socket.sendto(question(f"random-{id}.example.org", id=id + 1), ("127.0.0.1", server.port))
+            answered: set[int] = set()
+            while given_up("miss") == before or 190 not in answered:
+                answered.add(await client.id())
+            assert answered >= set(range(0, 192, 2))
+            assert 0 < given_up("miss") - before < 96
 
 
 async def test_what_the_kernel_has_no_room_for_is_counted() -> None:
