@@ -13,6 +13,7 @@ from tests.bench.servers import CLIENT_CORE, TICK, BenchError, Server, program
 
 _CLIENTS = 4
 _OUTSTANDING = 64  # queries; a new one goes out when an answer comes in
+_PACED = 2000  # the same where the pace is given: some milliseconds' worth
 _FIGURE = r"^\s*{}:\s+([\d.]+)"
 _CODE = re.compile(r"([A-Z0-9]+) (\d+) \(")
 
@@ -40,10 +41,14 @@ class Round:
         return self.queries / self.seconds
 
 
-def ask(server: Server, sheet: Sheet, seconds: float, *, times: int = 0, tcp: bool = False) -> Round:
-    """Ask the questions of a sheet over and over, or so many times; BenchError if an answer is not as expected."""
+def ask(server: Server, sheet: Sheet, seconds: float, *, times: int = 0, tcp: bool = False, pace: float = 0) -> Round:
+    """Ask the questions of a sheet over and over, or so many times; BenchError if an answer is not as expected.
+
+    As fast as it can be answered, or ``pace`` times a second.
+    """
     command = [program("taskset"), "-c", str(CLIENT_CORE), program("dnsperf"), "-s", "127.0.0.1"]
-    command += ["-p", str(server.port), "-d", str(sheet.path), "-c", str(_CLIENTS), "-q", str(_OUTSTANDING)]
+    command += ["-p", str(server.port), "-d", str(sheet.path), "-c", str(_CLIENTS)]
+    command += ["-q", str(_PACED), "-Q", f"{pace:.0f}"] if pace else ["-q", str(_OUTSTANDING)]
     # One thread, so that the questions are asked in their order.
     command += ["-l", f"{seconds:g}", "-t", "1", "-T", "1", "-m", "tcp" if tcp else "udp"]
     if times:

@@ -14,16 +14,18 @@ from tests.bench.course import Course
 from tests.bench.expiring import Expiring
 from tests.bench.flood import flood
 from tests.bench.ground import Ground, Measured
+from tests.bench.load import ask
 from tests.bench.ours import Ours, kubernetes, pydnsk8s
 from tests.bench.overload import overload
 from tests.bench.peers import knot
-from tests.bench.question import GOOD, INSIDE, NOERROR, OUTSIDE, Sheet
+from tests.bench.question import INSIDE, NOERROR, OUTSIDE, Sheet
 from tests.bench.relist import relist
 from tests.bench.servers import CLIENT_CORE
 from tests.bench.soak import slope
 
 _EXCUSED = 6.0  # seconds until the failures of an upstream are forgotten: `cache` holds SERVFAIL for 5
-_PART = 10.0  # seconds between two looks at the memory of a soak
+_PART = 15.0  # seconds between two looks at the memory of a soak
+_MUCH = 0.8  # of what is answered at most, while it lasts
 
 
 def _cold(ground: Ground) -> Measured:
@@ -112,23 +114,23 @@ PHASES: dict[str, Callable[[Ground], Measured]] = {
 
 
 def soak(ground: Ground, minutes: float) -> Measured:
-    """The mix at half the rate for long, while ten endpoints change every second: does memory grow?"""
-    course = replace(ground.course, seconds=min(_PART, minutes * 60 / 10))
-    part = replace(ground, course=course)
+    """The mix at four fifths of the rate for long, while ten endpoints change every second: does memory grow?"""
+    part = min(_PART, minutes * 60 / 10)
     ground.api.rate = 10
     try:
-        measured = part.measure("soak")
-        began = time.monotonic()
-        held = []
+        measured = ground.measure("soak")
+        pace, began = _MUCH * measured.busy.rate, time.monotonic()
+        held, asked, lost = [], 0, 0
         while (passed := time.monotonic() - began) < minutes * 60:
             held.append((passed / 60, ground.ours.resident * 1024))
-            seen = ground.pace(ground.sheet, measured.pace.rate, course.seconds)
-            measured.pace.add(seen)
-            lost = f"{seen.lost(GOOD):.2%} lost, {seen.doubt:.0%} in doubt"
-            ground.course.tell(f"soak: {passed / 60:.1f} minutes, {held[-1][1] / 1024:.1f} MB, {lost}")
+            seen = ask(ground.ours, ground.sheet, part, pace=pace)
+            asked, lost = asked + seen.queries + seen.lost, lost + seen.lost
+            told = f"{seen.rate:.0f} q/s, {seen.lost} lost"
+            ground.course.tell(f"soak: {passed / 60:.1f} minutes, {held[-1][1] / 1024:.1f} MB, {told}")
         held.append((minutes, ground.ours.resident * 1024))
     finally:
         ground.api.rate = 0
+    measured.notes.update({"at q/s": asked / (minutes * 60), "asked": asked, "lost": lost})
     # What the first tenth adds is the work of filling up.
     grown = slope(held[len(held) // 10 :])
     measured.notes.update({"KiB a minute": grown.value, "give or take": grown.error})
