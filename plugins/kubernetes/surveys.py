@@ -82,6 +82,9 @@ class _Addresses(_Zone):
         if service is None or service.type == "ExternalName" or self._options.ignore_empty:
             return ASK
         if not service.headless:
+            # A lone address is the rule.
+            if len(service.cluster_ips) == 1:
+                return service.cluster_ips[0] if len(service.cluster_ips[0]) == self._octets else NO_DATA
             return self._only(service.cluster_ips) if service.cluster_ips else ASK
         if len(held.objects) > _FEW:
             return ASK

@@ -1,6 +1,6 @@
-"""Answers what it has answered before; hands over the rest.
+"""Answers what it has answered before, and what differs from that only in its name; hands over the rest.
 
-Rules: it only replays bytes that asking again would produce; it knows packets, keeps and tallies, no plugin; it is
+Rules: it only sends bytes that asking would produce; it knows packets, keeps, surveys and tallies, no plugin; it is
 bounded, and a flood of names asked once cannot push out what is asked again and again.
 """
 
