@@ -13,6 +13,7 @@ from pydnsk8s.abilities import Labeller
 from pydnsk8s.keep import ALWAYS, NEVER, Keep
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import Later, Rest, ServerBlock, Take, Wake
+from pydnsk8s.survey import Survey
 from pydnsk8s.wire import FormError
 
 _log = logging.getLogger("pydnsk8s.server")
@@ -69,9 +70,16 @@ class Router:
         """Whether some block serves just this zone here."""
         return zone in self._sites
 
-    def divides(self, zone: bytes) -> bool:
-        """Whether questions for names in a zone may go to different blocks, by the name or by who asks."""
-        return self._filtered or zone in self._above
+    def survey(self, query: Query, block: ServerBlock, plugin: str) -> Survey | None:
+        """The zone of a query that a plugin of the block has answered, if all its names are alike; never raises."""
+        try:
+            survey = block.surveys[plugin](query)
+        except Exception as error:  # noqa: BLE001 - as below
+            _failed(query, error, block)
+            return None
+        # Questions for names in it may go to other blocks, by the name or by who asks.
+        divided = survey is None or self._filtered or survey.zone in self._above
+        return None if divided else survey
 
     @property
     def sites(self) -> tuple[Site, ...]:

@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "kube": MATTER,
     "upstream": MATTER,
     "chain": MATTER | {"plugin", "plugins"},
-    "router": MATTER | {"plugin"},
+    "router": MATTER | {"plugin", "survey"},
     "configuration": MATTER | {"chain", "plugin", "router"},
     "listen": MATTER | {"gate", "plugin", "router"},
     "server": SERVING,

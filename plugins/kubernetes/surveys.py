@@ -84,7 +84,7 @@ class _Addresses(_Zone):
         if not service.headless:
             # A lone address is the rule.
             if len(service.cluster_ips) == 1:
-                return service.cluster_ips[0] if len(service.cluster_ips[0]) == self._octets else NO_DATA
+                return self._lone(service.cluster_ips[0])
             return self._only(service.cluster_ips) if service.cluster_ips else ASK
         if len(held.objects) > _FEW:
             return ASK
@@ -95,8 +95,7 @@ class _Addresses(_Zone):
         spots = held.by_label.get(label, ()) if held.by_label else ()
         if len(spots) == 1 and label != "_zone":
             # Most by far: an endpoint in the table that an earlier question made.
-            address: bytes = spots[0].address
-            return address if len(address) == self._octets else NO_DATA
+            return self._lone(spots[0].address)
         found = find(held, self._options, Asked(Part.SERVICE, endpoint=label), multicluster=False)
         if found is None:
             return ABSENT
@@ -108,6 +107,10 @@ class _Addresses(_Zone):
             return ABSENT
         if self._options.pods == "verified":
             return ASK
+        return self._lone(address)
+
+    def _lone(self, address: bytes) -> Outcome:
+        """What a name with this address alone has."""
         return address if len(address) == self._octets else NO_DATA
 
     def _only(self, addresses: Sequence[bytes]) -> Outcome:

@@ -7,16 +7,16 @@ gets an entry of its own.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pydnsk8s import codes
 from pydnsk8s.gate.door import Door
 from pydnsk8s.gate.entry import pair, question_end
 from pydnsk8s.gate.mold import Mold, Tell, learn
-from pydnsk8s.survey import ABSENT, Outcome, Survey
+from pydnsk8s.survey import ABSENT, ASK, Find, Outcome, Survey
 
 _log = logging.getLogger("pydnsk8s.gate")
-_MOST = 32  # families: two types of question in the few forms that clients give them
+_MOST = 32  # families: three types of question in the few forms that clients give them
 _HEADER = 10  # octets of flags and counts, with which a packet begins without its id
 _TYPE_CLASS = 4  # octets that end a question
 _LONGEST_LABEL = 63  # RFC 1035 section 2.3.4, octets
@@ -31,7 +31,7 @@ class Family:
 
     def __init__(self, survey: Survey, tail: bytes, border: int) -> None:
         """``border`` is where in the tail the zone starts."""
-        self.find = survey.find
+        self.find: Find = survey.find
         self.stamp, self.other = pair(survey.stamps)
         self.header = tail[:_HEADER]
         self.end = tail[border:]
@@ -57,7 +57,15 @@ class Family:
                 return None
             at += 1 + length
         name = tail[_HEADER : len(tail) - self.rest]
-        return self.find(name, starts) if at == border and len(name) <= _LONGEST_NAME else None
+        if at != border or len(name) > _LONGEST_NAME:
+            return None
+        try:
+            return self.find(name, starts)
+        except Exception as error:  # noqa: BLE001 - a plugin must not end the reading of packets
+            why = type(error).__name__, error
+            _log.error("unexpected %s while looking a name up: %s; asking for each from now on", *why)
+            self.find = _ask
+            return None
 
     def settle(self) -> None:
         """Tell of the replies made since the last time."""
@@ -65,6 +73,10 @@ class Family:
             made, each.made = each.made, {}
             for octets, number in made.items():
                 tell(octets - learned_from, number)
+
+
+def _ask(_: bytes, __: Sequence[int]) -> Outcome:
+    return ASK
 
 
 class Families:
@@ -82,14 +94,7 @@ class Families:
         family = self._family(tail)
         if family is None:
             return None
-        try:
-            found = family.found(tail)
-        except Exception as error:  # noqa: BLE001 - a plugin must not end the reading of packets
-            _log.error(
-                "unexpected %s while looking a name up: %s; asking for each from now on", type(error).__name__, error
-            )
-            family.molds.clear()
-            return None
+        found = family.found(tail)
         if found is None or (mold := family.molds.get(len(found))) is None or self._door.knows(tail):
             return None
         made, octets = mold.cast(packet, found), len(packet)
@@ -106,11 +111,11 @@ class Families:
 
     def learn(self, packet: bytes, tail: bytes, reply: bytes, survey: Callable[[], Survey | None], tell: Tell) -> None:
         """Remember what a reply looks like, if it is of a kind that the survey of its zone explains."""
-        family, end = self._family(tail), question_end(packet)
+        family = self._family(tail)
         if family is None:
             if (surveyed := survey()) is None:
                 return
-            family = Family(surveyed, tail, end - 2 - _TYPE_CLASS - len(surveyed.zone))
+            family = Family(surveyed, tail, question_end(packet) - 2 - _TYPE_CLASS - len(surveyed.zone))
             self._add(family)
         found = family.found(tail)
         if found is None or len(found) in family.molds:
@@ -118,7 +123,7 @@ class Families:
         # RFC 8020 section 2, RFC 2308 section 2: the rcode tells what is not there from what is there without data.
         if (reply[3] & 15 == codes.NXDOMAIN) != (found == ABSENT):
             return
-        learned = learn(packet, end, reply, found, len(family.end) - family.rest)
+        learned = learn(packet, question_end(packet), reply, found, len(family.end) - family.rest)
         if learned is not None:
             family.molds[len(found)] = learned
             family.tells.append((learned, len(packet), tell))

@@ -14,7 +14,6 @@ from pydnsk8s.gate import Gate, Sender, Watch, packed
 from pydnsk8s.message import Client, Query, Reply, Seen
 from pydnsk8s.plugin import LIMIT, Later, ServerBlock
 from pydnsk8s.router import Router, Site, Way
-from pydnsk8s.survey import Survey
 from pydnsk8s.wire import FormError, parse, render
 
 _log = logging.getLogger("pydnsk8s.server")
@@ -138,13 +137,8 @@ class Port:
         if block.watchers or reply.tallies or reply.error or (query.edns is not None and query.edns.options):
             return
         if keep.live and not (keep.prefix4 or keep.prefix6 or keep.scope):
-            gate.learn(
-                query.packet, wire, partial(self._survey, query, reply, block), partial(_count_made, served, gate)
-            )
-
-    def _survey(self, query: Query, reply: Reply, block: ServerBlock) -> Survey | None:
-        survey = block.surveys[reply.plugin](query)
-        return None if survey is None or self.router.divides(survey.zone) else survey
+            survey = partial(self.router.survey, query, block, reply.plugin)
+            gate.learn(query.packet, wire, survey, partial(_count_made, served, gate))
 
     def _tell_of(
         self, query: Query, reply: Reply, router: Router, site: Site | None, wire: bytes, size: int, arrived: float

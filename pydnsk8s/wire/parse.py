@@ -161,7 +161,7 @@ def _read_others(packet: bytes, at: int, others: int, additionals: int) -> tuple
     return at, edns, plain, serial
 
 
-def skip_name(packet: bytes, at: int) -> int:
+def skip_name(packet: bytes | bytearray, at: int) -> int:
     """Where what follows a name starts; FormError for a label of a kind nobody has defined."""
     while length := packet[at]:
         if length >= 0xC0:

@@ -11,6 +11,7 @@ from pydnsk8s.message import Edns, Query, Record, Reply
 from pydnsk8s.names import is_under
 from pydnsk8s.rdata import LAYOUTS
 from pydnsk8s.wire.forwarded import Forwarded
+from pydnsk8s.wire.parse import skip_name
 
 _HEADER = struct.Struct(">HHHHHH")
 _FIXED = struct.Struct(">HHIH")
@@ -145,30 +146,17 @@ def _cut(query: Query, reply: Reply, out: bytearray, opt: bytes, limit: int) -> 
 
 def _misfit(out: bytearray, sections: Sequence[Sequence[Record]], room: int) -> tuple[int, int, int]:
     """The first record set that is not whole within so many octets: its section, its place there, and its offset."""
-    at = _behind_question(out)
+    at = skip_name(out, _HEADER.size) + _TYPE_CLASS.size
     for number, section in enumerate(sections):
         start, first = at, 0
         for index, record in enumerate(section):
             if record.type != section[first].type or record.name != section[first].name:
                 start, first = at, index
-            at = _behind_record(out, at)
+            at = skip_name(out, at) + _FIXED.size
+            at += out[at - 2] << 8 | out[at - 1]
             if at > room:
                 return number, first, start
     raise AssertionError("what fits is not cut")
-
-
-def _behind_question(out: bytearray) -> int:
-    at = _HEADER.size
-    while length := out[at]:
-        at += 1 + length
-    return at + 5
-
-
-def _behind_record(out: bytearray, at: int) -> int:
-    while 0 < out[at] < 0xC0:
-        at += 1 + out[at]
-    at += 2 if out[at] else 1
-    return at + 10 + (out[at + 8] << 8 | out[at + 9])
 
 
 def _suffixes(question: bytes, seen: dict[bytes, int]) -> dict[bytes, int]:

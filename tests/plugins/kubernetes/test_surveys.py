@@ -274,3 +274,14 @@ def test_what_is_made_is_counted_as_if_it_were_asked_for() -> None:
     assert counts[0] == counts[1]
     assert sum(counts[0].values()) == 9
     assert asked.made == 8
+
+
+def _fail(*_: object) -> None:
+    raise RuntimeError("a fault")
+
+
+@pytest.mark.parametrize("faulty", ["survey", "surveys._Addresses.find"])
+def test_a_fault_in_a_survey_costs_no_answer(faulty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"pydnsk8s.plugins.kubernetes.{faulty}", _fail)
+    asked = Asked(service("a", "10.0.0.1"), service("b", "10.0.0.2"), service("c", "10.0.0.3"))
+    assert not any(asked.is_made(f"{name}.shop.svc.cluster.local") for name in "abc")
