@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol, Self, runtime_checkable
 
 from pydnsk8s.message import Labels, Query, Record
+from pydnsk8s.relay import Relay
 from pydnsk8s.survey import Survey
 
 
@@ -53,6 +54,17 @@ class Surveyor(Protocol):
 
         Called after the plugin has answered the query. Its replies for other names must be the same but for what is
         found.
+        """
+
+
+@runtime_checkable
+class Relayer(Protocol):
+    """A plugin that has others answer, so that a listener can pass packets on without a query being made of them."""
+
+    def relay(self, query: Query, zone: bytes) -> Relay | None:
+        """How questions like this one go for every name in the zone; None if that is not the same for all.
+
+        Called after the plugin has begun to answer the query, and its reply has come.
         """
 
 

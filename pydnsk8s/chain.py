@@ -6,16 +6,17 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 
 from pydnsk8s import plugins as rooms
-from pydnsk8s.abilities import Surveyor
+from pydnsk8s.abilities import Relayer, Surveyor
 from pydnsk8s.corefile import Block, CorefileError, Directive, Problem
-from pydnsk8s.keep import Keep
+from pydnsk8s.keep import Keep, Stamp
 from pydnsk8s.message import Query
 from pydnsk8s.plugin import HAND_ON, Amend, Chain, Later, Plugin, Rest, ServerBlock, Stop, fail, refuse
+from pydnsk8s.relay import Relay
 from pydnsk8s.survey import Survey
 
 ORDER = (
@@ -128,31 +129,45 @@ def _nested(outers: Sequence[Later], inner: Later) -> Later:
     return inner
 
 
-def surveys(plugins: Sequence[Plugin]) -> dict[str, Callable[[Query], Survey | None]]:
-    """What those plugins that can tell know of the zone a question is in, by the plugins' names."""
-    found: dict[str, Callable[[Query], Survey | None]] = {}
+def join(block: ServerBlock) -> None:
+    """Link the plugins of a block, and find out what they can do for all names in a zone."""
+    plugins = block.plugins
+    block.chain = link(plugins)
+    block.watchers = tuple(plugin for plugin in plugins if type(plugin).seen is not Plugin.seen)
+    block.surveys, block.relays = {}, {}
     for at, plugin in enumerate(plugins):
-        # Of a directive used twice nobody could tell which one has answered.
-        if isinstance(plugin, Surveyor) and not any(
-            other.name == plugin.name for other in plugins if other is not plugin
-        ):
-            before = [other for other in plugins[:at] if takes_part(other)]
-            found[plugin.name] = partial(_survey, plugin, before)
-    return found
+        if any(other.name == plugin.name for other in plugins if other is not plugin):
+            continue  # nobody could tell which one of the two has answered
+        before = [other for other in plugins[:at] if takes_part(other)]
+        if isinstance(plugin, Surveyor):
+            block.surveys[plugin.name] = partial(_survey, plugin, before)
+        if isinstance(plugin, Relayer):
+            block.relays[plugin.name] = partial(_relay, plugin, before)
 
 
 def _survey(plugin: Surveyor, before: Sequence[Plugin], query: Query) -> Survey | None:
     """What the plugin knows, as long as all before it let every such name pass alike."""
     survey = plugin.survey(query)
-    if survey is None:
-        return None
+    stamps = None if survey is None else _passing(before, survey.zone)
+    return None if survey is None or stamps is None else survey._replace(stamps=survey.stamps | stamps)
+
+
+def _relay(plugin: Relayer, before: Sequence[Plugin], query: Query, zone: bytes) -> Relay | None:
+    """How the plugin does it, as long as all before it let every name in the zone pass alike."""
+    stamps = _passing(before, zone)
+    relay = None if stamps is None else plugin.relay(query, zone)
+    return None if relay is None or stamps is None else relay._replace(stamps=relay.stamps | stamps)
+
+
+def _passing(plugins: Sequence[Plugin], zone: bytes) -> frozenset[Stamp] | None:
+    """While which stamps are alive all names in the zone pass these plugins alike; None if they do not."""
     keep = HAND_ON
-    for other in before:
-        passes = other.passes(survey.zone)
+    for plugin in plugins:
+        passes = plugin.passes(zone)
         if passes is None:
             return None
         keep &= passes
-    return survey._replace(stamps=survey.stamps | keep.stamps) if keep == Keep(stamps=keep.stamps) else None
+    return keep.stamps if keep == Keep(stamps=keep.stamps) else None
 
 
 def set_up(blocks: Sequence[tuple[Block, ServerBlock]]) -> Iterator[Problem]:
@@ -176,9 +191,7 @@ def set_up(blocks: Sequence[tuple[Block, ServerBlock]]) -> Iterator[Problem]:
                 plugin.written += _words(written, directive)
                 if not any(plugin is other for other in block.plugins):
                     block.plugins.append(plugin)
-        block.chain = link(block.plugins)
-        block.surveys = surveys(block.plugins)
-        block.watchers = tuple(plugin for plugin in block.plugins if type(plugin).seen is not Plugin.seen)
+        join(block)
 
 
 def _words(block: Block, directive: Directive) -> tuple[str, ...]:

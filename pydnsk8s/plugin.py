@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, Se
 from pydnsk8s import codes, names
 from pydnsk8s.keep import ALWAYS, NEVER, Keep
 from pydnsk8s.message import Query, Reply, Seen
+from pydnsk8s.relay import Relay
 from pydnsk8s.survey import Survey
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class Plugin:
         """For how long all names in a zone pass this plugin alike; None if it cannot tell.
 
         That is: it hands every question there for addresses or services on, and does the same to the replies of those
-        behind it whatever the name, whoever asks. HAND_ON means always.
+        behind it whatever the name, the TTLs and the data, whoever asks; only addresses may it put in another order.
+        HAND_ON means always.
         """
         return None
 
@@ -273,6 +275,8 @@ class ServerBlock:
     """The plugins that want to see every query."""
     surveys: dict[str, Callable[[Query], Survey | None]] = field(default_factory=dict)
     """By the plugin that answered a query: what there is in the zone, as the whole chain sees it."""
+    relays: dict[str, Callable[[Query, bytes], Relay | None]] = field(default_factory=dict)
+    """By the plugin that had others answer a query: how that goes for all names in a zone, for the whole chain."""
 
     def find(self, kind: type[P]) -> P | None:
         """The plugin of this class set up in the block so far, or None."""

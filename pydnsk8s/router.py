@@ -13,6 +13,7 @@ from pydnsk8s.abilities import Labeller
 from pydnsk8s.keep import ALWAYS, NEVER, Keep
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import Later, Rest, ServerBlock, Take, Wake
+from pydnsk8s.relay import Relay
 from pydnsk8s.survey import Survey
 from pydnsk8s.wire import FormError
 
@@ -80,6 +81,23 @@ class Router:
         # Questions for names in it may go to other blocks, by the name or by who asks.
         divided = survey is None or self._filtered or survey.zone in self._above
         return None if divided else survey
+
+    def relay(self, query: Query, site: Site, plugin: str) -> Relay | None:
+        """How questions like one that a plugin had others answer go, for as many names as possible; never raises."""
+        if self._filtered:
+            return None
+        for zone in reversed(tuple(islice(names.suffixes(query.name), 1, None))):
+            # Names in a zone above another one may belong to that.
+            if zone in self._above or not names.is_under(zone, site.zone):
+                continue
+            try:
+                relay = site.block.relays[plugin](query, zone)
+            except Exception as error:  # noqa: BLE001 - as below
+                _failed(query, error, site.block)
+                return None
+            if relay is not None:
+                return relay
+        return None
 
     @property
     def sites(self) -> tuple[Site, ...]:

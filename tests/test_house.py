@@ -18,7 +18,7 @@ FILES = sorted(
 )
 
 GROUND = {"background", "clock", "codes", "files", "keep", "log", "names", "survey", "version"}
-MATTER = GROUND | {"abilities", "corefile", "message", "metrics", "rdata", "response", "subnet", "wire"}
+MATTER = GROUND | {"abilities", "corefile", "message", "metrics", "rdata", "relay", "response", "subnet", "wire"}
 SERVING = MATTER | {"chain", "configuration", "gate", "listen", "plugin", "router"}
 MAY_IMPORT: dict[str, set[str]] = {
     "background": set(),
@@ -33,13 +33,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rdata": {"codes", "names"},
     "metrics": {"codes", "names"},
     "message": {"codes", "keep", "names"},
+    "relay": {"keep", "message"},
     "corefile": {"names"},
     "response": {"codes", "message", "names"},
     "subnet": {"codes", "keep", "message"},
     "wire": {"codes", "keep", "message", "names", "rdata", "subnet"},
     "gate": {"codes", "keep", "message", "survey", "wire"},
-    "abilities": {"message", "survey"},
-    "plugin": {"codes", "corefile", "keep", "message", "metrics", "names", "survey"},
+    "abilities": {"message", "relay", "survey"},
+    "plugin": {"codes", "corefile", "keep", "message", "metrics", "names", "relay", "survey"},
     "geo": MATTER,
     "zone": MATTER,
     "etcd": MATTER,

@@ -17,6 +17,7 @@ from pydnsk8s.plugin import Later, Plugin, Rest, ServerBlock, StartError, Take, 
 from pydnsk8s.plugins.forward import policy
 from pydnsk8s.plugins.forward.messages import message_for, scoped, without_subnet
 from pydnsk8s.plugins.forward.rules import MOST, Rules, read
+from pydnsk8s.relay import Relay
 from pydnsk8s.upstream import Address, Message, Unanswered, Upstream, resolve
 
 _log = log.plugin("forward")
@@ -118,6 +119,37 @@ class Forward(Plugin):
         excepted = self.rules.excepted
         return not excepted or name == zone or not any(names.is_under(name, other) for other in excepted)
 
+    def relay(self, query: Query, zone: bytes) -> Relay | None:
+        rules = self.rules
+        if not self._short or not names.is_under(zone, rules.zone) or not names.are_apart(zone, rules.excepted):
+            return None
+        packet = message_for(query, self._block.limit).packet
+        send = partial(self._send, packet[2:12], packet[12 + len(query.name) :])
+        return Relay(zone, send, self._passed_on, self._taking)
+
+    def _send(self, head: bytes, rest: bytes, name: bytes, wake: Wake) -> Upstream | None:
+        """Send the question for a name in a message that begins and ends like this; to whom, None if too many wait."""
+        if self._full():
+            return None
+        upstream = self._candidates()[0]
+        message = Message(b"".join((b"\0\0", head, name, rest)), name + rest[:4])
+        upstream.begin(message, self.rules.terms.read_timeout, wake)
+        self._waiting += 1
+        return upstream
+
+    def _passed_on(self, upstream: Upstream, came: bytes | Unanswered, seconds: float) -> None:
+        self._waiting -= 1
+        if isinstance(came, Unanswered):
+            upstream.health.doubt()
+        else:
+            upstream.took(seconds, came[3] & 15)
+
+    def _taking(self, query: Query, upstream: Upstream, begun: float) -> Take:
+        """What makes the reply of what comes from an upstream that was sent a query already."""
+        attempts = self._attempts(query, upstream, begun)
+        _step(attempts, None)
+        return partial(self._take, attempts)
+
     def begin(self, query: Query, wake: Wake, behind: Later | None) -> Take | None:
         if not self._short or self._full() or (query.edns is not None and query.edns.options):
             return None
@@ -173,17 +205,23 @@ class Forward(Plugin):
             return True
         return self.rules.next_on_nodata and reply.rcode == codes.NOERROR and not (reply.answer or reply.truncated)
 
-    def _attempts(self, query: Query) -> Attempts:
-        """Try one upstream after the other until one has a good answer: yields what to do, takes what came of it."""
+    def _attempts(self, query: Query, first: Upstream | None = None, begun: float = 0.0) -> Attempts:
+        """Try one upstream after the other until one has a good answer: yields what to do, takes what came of it.
+
+        Who has been asked already is the ``first``, and ``begun`` when.
+        """
         message = message_for(query, self._block.limit)
         named = subnet.of(query) if query.edns is not None and query.edns.options else None
         rules = self.rules
         timeout = rules.terms.read_timeout
         stream = query.client.transport != "udp" and not rules.prefer_udp
-        now = clock.now()
+        now = begun or clock.now()
         end = now + self._altogether
         attempts, failure = 0, ""
-        while candidates := self._candidates():
+        candidates = self._candidates()
+        if first is not None:
+            candidates = (first, *(upstream for upstream in candidates if upstream is not first))
+        while candidates:
             reply: Reply | None = None
             for upstream in candidates:
                 if attempts >= self._most or now >= end:
@@ -213,6 +251,7 @@ class Forward(Plugin):
                 return reply
             if attempts < self._most:
                 yield None
+            candidates = self._candidates()
         return _no_answer(codes.SERVFAIL, failure or "every upstream is down")
 
     def _ask(self, query: Query) -> Awaitable[Reply]:

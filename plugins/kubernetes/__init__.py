@@ -8,11 +8,12 @@ from typing import Self
 
 from pydnsk8s import log, names
 from pydnsk8s.corefile import Directive
+from pydnsk8s.keep import Keep
 from pydnsk8s.kube import sync
 from pydnsk8s.kube.index import Index
 from pydnsk8s.kube.source import Source, SourceError
 from pydnsk8s.message import Labels, Query, Record, Reply
-from pydnsk8s.plugin import WAIT, Plugin, Rest, ServerBlock, StartError, Turn
+from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, StartError, Turn
 from pydnsk8s.plugins.kubernetes.answers import Alias, Answers
 from pydnsk8s.plugins.kubernetes.labels import labels_of
 from pydnsk8s.plugins.kubernetes.options import Options, read
@@ -78,6 +79,9 @@ class Kubernetes(Plugin):
         if zone not in self.options.zones or names.is_reverse(zone):
             return None
         return zone_records(self.index.copy(), self.options, zone, self._block) if self.index.synced else iter(())
+
+    def passes(self, zone: bytes) -> Keep | None:
+        return HAND_ON if names.are_apart(zone, self.options.zones) else None
 
     def at_once(self, query: Query) -> Turn:
         found = self._answers.find(query)

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from pydnsk8s.listen.begin import begin
 from pydnsk8s.listen.port import Waiting
 from pydnsk8s.message import Reply
 from pydnsk8s.plugin import Later, Take
 
-Held: TypeAlias = "dict[Pending, None]"
+
+class Waiter(Protocol):
+    """Who waits for something from elsewhere to answer a query with."""
+
+    def give_up(self) -> None:
+        """Wait no longer: the reply will not be sent."""
+
+
+Held: TypeAlias = dict[Waiter, None]
 """Those who wait, the oldest first."""
 Finish: TypeAlias = Callable[[Reply], None]
 
@@ -28,12 +36,20 @@ class Pending:
         self._loop = loop
         self._task: asyncio.Task[None] | None = None
         held[self] = None
-        query, later, router, way, _, _ = waiting
+
+    def begin(self) -> None:
+        """Send what has to be sent, and wait."""
+        query, later, router, way, _, _ = self._waiting
         begun = router.begin(query, way, later, self._wake)
         if isinstance(begun, Later):
-            begin(self._answer(begun), loop)
+            begin(self._answer(begun), self._loop)
         else:
             self._take: Take = begun
+
+    def take(self, take: Take, came: Any) -> None:
+        """Go on with what came of something that was sent before."""
+        self._take = take
+        self._wake(came)
 
     def _wake(self, came: Any) -> None:
         query, later, router, way, _, _ = self._waiting

@@ -7,12 +7,14 @@ import socket
 import struct
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from pydnsk8s import clock
 from pydnsk8s.gate import Sender, packed
 from pydnsk8s.listen.backlog import Backlog, dropped, widen
 from pydnsk8s.listen.pending import Held, Pending
 from pydnsk8s.listen.port import Port, Waiting
+from pydnsk8s.listen.relays import Relayed, Relays, Send
 from pydnsk8s.message import Client, Reply
 
 _DRAIN = 64  # packets a wake, so that TCP, timers and upstreams have their turn
@@ -46,7 +48,8 @@ class Udp:
         self._gate = port.gate("udp", 1 if bound.family == socket.AF_INET else 2)
         self._loop = asyncio.get_running_loop()
         self._wild = not any(self._local)
-        self._outbox: list[tuple[Callable[[bytes, Sender], object], bytes, Sender]] = []
+        self._outbox: list[tuple[Send, bytes, Sender]] = []
+        self._relays = Relays(port, self._waiting, self._send_soon, self._leave)
 
     @property
     def pending(self) -> int:
@@ -123,19 +126,41 @@ class Udp:
         else:
             self._backlog.stands(arrived)
 
-    def _ask(self, packet: bytes, sender: Sender, local: bytes, send: Callable[[bytes, Sender], object]) -> None:
+    def _ask(self, packet: bytes, sender: Sender, local: bytes, send: Send) -> None:
         """Answer what the gate does not know: mostly at once."""
         now = clock.now()
         if now - self._backlog.cut_at < _WARY and self._stands_back():
+            return
+        if self._relays.pass_on(packet, sender, local, send, now):
+            if len(self._waiting) > _MOST_PENDING:
+                self._give_up_oldest()
             return
         client = Client(packed(sender[0]), sender[1], "udp", local, self._number)
         reply = self.port.respond(packet, client, self._gate, now)
         if isinstance(reply, bytes):
             self._outbox.append((send, reply, sender))
         elif reply is not None:
-            if len(self._waiting) >= _MOST_PENDING:
-                self._give_up_oldest()
-            Pending(reply, self._waiting, partial(self._answer, reply, sender, send), self._loop)
+            self._pending(reply, sender, send).begin()
+
+    def _pending(self, waiting: Waiting, sender: Sender, send: Send) -> Pending:
+        if len(self._waiting) >= _MOST_PENDING:
+            self._give_up_oldest()
+        return Pending(waiting, self._waiting, partial(self._answer, waiting, sender, send), self._loop)
+
+    def _leave(self, relayed: Relayed, came: Any) -> None:
+        """Have the chain go on with what came for a packet that was passed on."""
+        packet, sender, send = relayed.packet, relayed.sender, relayed.send
+        client = Client(packed(sender[0]), sender[1], "udp", relayed.local, self._number)
+        reply = self.port.respond(packet, client, self._gate, relayed.begun)
+        if isinstance(reply, Waiting) and reply.later.begin == relayed.route.begins:
+            self._pending(reply, sender, send).take(relayed.take(reply.query), came)
+            return
+        # Meanwhile the chain has an answer of its own, or asks somebody else.
+        relayed.end(came)
+        if isinstance(reply, bytes):
+            self._send_soon(send, reply, sender)
+        elif reply is not None:
+            self._pending(reply, sender, send).begin()
 
     def _stands_back(self) -> bool:
         """Whether this query is given up for others.
@@ -148,14 +173,18 @@ class Udp:
         self._stood_back.add()
         return True
 
-    def _answer(self, waiting: Waiting, sender: Sender, send: Callable[[bytes, Sender], object], reply: Reply) -> None:
+    def _answer(self, waiting: Waiting, sender: Sender, send: Send, reply: Reply) -> None:
         """Answer what had to wait."""
         wire = self.port.complete(waiting, reply)
         if wire is not None:
-            # Sent together before the loop waits again: one wake-up of the other side serves them all.
-            if not self._outbox:
-                self._loop.call_soon(self._send_all)
-            self._outbox.append((send, wire, sender))
+            self._relays.learn(waiting, reply, wire)
+            self._send_soon(send, wire, sender)
+
+    def _send_soon(self, send: Send, reply: bytes, sender: Sender) -> None:
+        """Send a reply before the loop waits again: one wake-up of the other side serves all that leave together."""
+        if not self._outbox:
+            self._loop.call_soon(self._send_all)
+        self._outbox.append((send, reply, sender))
 
     def _give_up_oldest(self) -> None:
         """Make room: who has waited longest for a plugin is the least likely to be waited for by a client."""
@@ -185,7 +214,7 @@ def _turned(ancillary: Ancillary) -> tuple[bytes, Ancillary]:
     return b"\0\0\0\0", []
 
 
-def _sender_from(send: Callable[..., int], back: Ancillary) -> Callable[[bytes, Sender], object]:
+def _sender_from(send: Callable[..., int], back: Ancillary) -> Send:
     return lambda reply, sender: send((reply,), back, 0, sender)
 
 

@@ -40,16 +40,25 @@ class Udp:
 
     async def ask(self, packet: bytes, to: tuple[str, int]) -> tuple[Answer, str]:
         """The answer and the address it came from."""
+        wire, sender = await self.exchange(packet, to)
+        return testing.read(wire), sender
+
+    async def exchange(self, packet: bytes, to: tuple[str, int]) -> tuple[bytes, str]:
+        """The same, not decoded."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(PATIENCE):
             await loop.sock_sendto(self.socket, packet, to)
             wire, sender = await loop.sock_recvfrom(self.socket, 65535)
-        return testing.read(wire), sender[0]
+        return wire, sender[0]
+
+    async def next(self) -> bytes:
+        """The next answer."""
+        async with asyncio.timeout(PATIENCE):
+            return await asyncio.get_running_loop().sock_recv(self.socket, 65535)
 
     async def id(self) -> int:
         """The id of the next answer."""
-        async with asyncio.timeout(PATIENCE):
-            wire = await asyncio.get_running_loop().sock_recv(self.socket, 65535)
+        wire = await self.next()
         return wire[0] << 8 | wire[1]
 
     def __enter__(self) -> Self:

@@ -3,59 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
-from pydnsk8s import names, testing
-from pydnsk8s.chain import link
+from pydnsk8s import names
+from pydnsk8s.chain import join, link
 from pydnsk8s.listen import udp
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import Later, Plugin, Rest, Take, Wake
-from pydnsk8s.server import Server
-from tests.upstream.servers import Behaviour, Replies, question_end, reply, until
+from tests.upstream.servers import Behaviour, Replies, reply, until
 from tests.upstream.servers import Server as Upstream
 
-from .dns_clients import Udp, question
+from .dns_clients import Udp
+from .forwarding import ask, asked, forwarding, listener, send, silence
 
 SECOND = "www.example.org. 300 A 192.0.2.2"
 
 
-@asynccontextmanager
-async def forwarding(directives: str, *upstreams: Upstream) -> AsyncIterator[Server]:
-    """A server with these directives; ``{}`` stands for the addresses of the upstreams."""
-    text = directives.replace("{}", " ".join(upstream.address for upstream in upstreams))
-    async with testing.listening(f". {{\n{text}\n}}") as server:
-        yield server
-
-
-async def ask(server: Server, name: str = "www.example.org") -> testing.Answer:
-    with Udp() as client:
-        answer, _ = await client.ask(question(name), ("127.0.0.1", server.port))
-    return answer
-
-
-def send(client: Udp, server: Server, id: int, name: str = "www.example.org") -> None:
-    client.socket.sendto(question(name, id=id), ("127.0.0.1", server.port))
-
-
-def listener(server: Server) -> udp.Udp:
-    return next(iter(server._open.values())).udp[0]
-
-
-def silence(packet: bytes, transport: str) -> Replies:
-    return None
-
-
 def second(packet: bytes, transport: str) -> Replies:
     return reply(packet, "192.0.2.2")
-
-
-def asked(upstream: Upstream) -> Counter[str]:
-    """How often the upstream was asked for each name."""
-    return Counter(names.text(received.packet[12 : question_end(received.packet) - 4]) for received in upstream.asked)
 
 
 @pytest.mark.parametrize("cache", ["", "cache\n"])
@@ -125,11 +91,14 @@ async def test_a_plugin_that_fails_over_a_reply_costs_that_reply(cache: str, cap
         assert server.configuration is not None
         block = server.configuration.blocks[0]
         for place in reversed(range(len(block.plugins))):
-            block.chain = link([*block.plugins[:place], Fails(), *block.plugins[place:]])
+            fails = Fails()
+            block.plugins.insert(place, fails)
+            join(block)
             for _ in range(2):  # what failed once keeps nobody waiting
                 assert (await ask(server, "bad.example.org")).rcode == "SERVFAIL"
             assert (await ask(server, "good.example.org")).rcode == "NOERROR"
             assert listener(server).pending == 0
+            block.plugins.remove(fails)
     assert "no such thing" in caplog.text
 
 

@@ -1,0 +1,242 @@
+"""Packets passed on to another server, and its replies passed back, without a query being made of them.
+
+Rules: only what the chain would send is sent. What that is was learned from a query that went through the chain: how
+queries of its kind are sent, that is of all packets that differ from it in nothing but id and name, and what becomes of
+replies of the shape of the one that came. What is of another shape, or fails, goes on through the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+from pydnsk8s import clock, codes, names
+from pydnsk8s.gate import Sender
+from pydnsk8s.gate.entry import pair
+from pydnsk8s.listen.pending import Held
+from pydnsk8s.listen.port import Port, Waiting
+from pydnsk8s.message import Query, Reply
+from pydnsk8s.plugin import Take
+from pydnsk8s.relay import Relay
+from pydnsk8s.wire import FormError, Forwarded, Scan, scan
+
+_KINDS = 64  # three types of question in the forms that clients give them
+_ZONES = 1024  # for each kind: a flood of made-up top-level domains does not fill the memory
+_SHAPES = 256  # for each kind and zone
+_SMALLEST = 512  # RFC 1035 section 4.2.1: octets that everybody takes
+_LONGEST_LABEL = 63  # RFC 1035 section 2.3.4, octets
+_LONGEST_NAME = 255
+_OPT = b"\0\0\x29"  # owner and type, with which an OPT record begins (RFC 6891 section 6.1.2)
+_TYPES = frozenset((codes.A, codes.AAAA, codes.SRV))  # what `Plugin.passes` is about
+_ADDRESSES = frozenset((codes.A, codes.AAAA, codes.MX))  # several of these may get another order each time
+
+Send: TypeAlias = Callable[[bytes, Sender], object]
+Shape: TypeAlias = tuple[bytes, tuple[int, ...], bytes]
+"""Of a reply that came: flags and counts, the types of the records, the OPT record."""
+
+
+class Look(NamedTuple):
+    """What replies of one shape look like when they are sent."""
+
+    head: bytes
+    """Flags and counts."""
+    opt: bytes
+    """The OPT record."""
+    counted: tuple[str, int, int, bool, int, str]
+    """What they are counted as, but for the octets (see ``metrics.Shape``)."""
+
+
+class Route:
+    """How questions of one kind for names in one zone go, and what becomes of the replies."""
+
+    __slots__ = ("_looks", "_other", "_stamp", "_traffic", "begins", "relay")
+
+    def __init__(self, relay: Relay, waiting: Waiting) -> None:
+        self._stamp, self._other = pair(relay.stamps)
+        self._traffic = waiting.way.site and waiting.way.site.traffic
+        self._looks: dict[Shape, Look] = {}
+        self.relay = relay
+        self.begins = waiting.later.begin
+        """Who begins to wait for such queries in the chain."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether they still go this way."""
+        return self._stamp.alive and self._other.alive
+
+    def pass_back(self, packet: bytes, came: bytes, seconds: float) -> bytes | None:
+        """What is sent for what came after so many seconds, counted; None if that is for the chain to say."""
+        try:
+            found = scan(came)
+        except FormError:
+            return None
+        look = self._looks.get(_shape(came, found))
+        if look is None:
+            return None
+        head, opt, counted = look
+        # The question came back as the client spelled it, or this would not have been taken for the reply.
+        wire = b"".join((packet[:2], head, came[12 : found.opt_at or None], opt))
+        if len(wire) > _SMALLEST:
+            return None  # it may have to be cut
+        if self._traffic is not None:
+            self._traffic.count((*counted, len(packet), len(wire)), 1, seconds)
+        return wire
+
+    def learn(self, query: Query, reply: Forwarded, wire: bytes) -> None:
+        """Take what was sent for a reply as an example of what is sent for those of its shape."""
+        came, end = reply.wire, reply.found.opt_at or len(reply.wire)
+        head, opt = wire[2:12], wire[end:]
+        # What has more to it than that is no example.
+        if wire != b"".join((wire[:2], head, came[12:end], opt)) or (opt and not opt.startswith(_OPT)):
+            return
+        if len(self._looks) >= _SHAPES:
+            self._looks.clear()
+        counted = query.client.transport, query.client.family, query.type, query.do, reply.rcode, reply.plugin
+        self._looks[_shape(came, reply.found)] = Look(head, opt, counted)
+
+
+class Relayed:
+    """A packet that was passed on; it is held as long as somebody wants the reply."""
+
+    __slots__ = ("_relays", "_to", "begun", "local", "packet", "route", "send", "sender")
+
+    def __init__(
+        self, relays: Relays, route: Route, packet: bytes, sender: Sender, local: bytes, send: Send, begun: float
+    ) -> None:
+        self._relays = relays
+        self.begun = begun
+        """When it was passed on, by the clock."""
+        self.route = route
+        self.packet = packet
+        self.sender = sender
+        self.local = local
+        """The address asked, packed."""
+        self.send = send
+
+    def begin(self, name: bytes) -> bool:
+        """Pass it on; False if that is for the chain to do."""
+        self._to = self.route.relay.begin(name, self._wake)
+        if self._to is None:
+            return False
+        self._relays.held[self] = None
+        return True
+
+    def _wake(self, came: Any) -> None:
+        relays = self._relays
+        if self not in relays.held:
+            self.end(came)
+            return
+        del relays.held[self]
+        seconds = clock.now() - self.begun
+        wire = self.route.pass_back(self.packet, came, seconds) if isinstance(came, bytes) else None
+        if wire is None:
+            relays.leave(self, came)
+            return
+        self.route.relay.passed_on(self._to, came, seconds)
+        relays.deliver(self.send, wire, self.sender)
+
+    def end(self, came: Any) -> None:
+        """Let it be: nobody wants the reply, or has another one."""
+        self.route.relay.passed_on(self._to, came, clock.now() - self.begun)
+
+    def take(self, query: Query) -> Take:
+        """What makes the reply of what came, as the chain would."""
+        return self.route.relay.take(query, self._to, self.begun)
+
+    def give_up(self) -> None:
+        """Hold it no longer: the reply will not be sent."""
+        del self._relays.held[self]
+
+
+Leave: TypeAlias = Callable[[Relayed, Any], None]
+"""Has the chain go on with what came."""
+
+
+class Relays:
+    """The routes that one UDP socket has learned."""
+
+    def __init__(self, port: Port, held: Held, deliver: Callable[[Send, bytes, Sender], None], leave: Leave) -> None:
+        self.held = held
+        self.deliver = deliver
+        self.leave = leave
+        self._port = port
+        self._router = port.router
+        self._kinds: dict[bytes, dict[bytes, Route | None]] = {}
+        """By what queries have beside id and name, and by zone; None below which there is no one route."""
+
+    def pass_on(self, packet: bytes, sender: Sender, local: bytes, send: Send, now: float) -> bool:
+        """Pass a packet on, if there is a route for it; else it is for the chain."""
+        starts, at = [], 12
+        try:
+            while 0 < (length := packet[at]) <= _LONGEST_LABEL:
+                starts.append(at)
+                at += 1 + length
+        except IndexError:
+            return False
+        zones = self._kinds.get(packet[2:12] + packet[at + 1 :])
+        if zones is None or length or at - 12 >= _LONGEST_NAME or self._port.router is not self._router:
+            return False
+        route, lower = zones.get(names.ROOT), packet[: at + 1].lower()
+        # The largest zone first: as a rule that is a top-level domain.
+        while route is None and starts:
+            route = zones.get(lower[starts.pop() :])
+        if route is None or not route.alive:
+            return False
+        return Relayed(self, route, packet, sender, local, send, now).begin(packet[12 : at + 1])
+
+    def learn(self, waiting: Waiting, reply: Reply, wire: bytes) -> None:
+        """Take a reply that somebody else gave as an example of what is sent for others like it."""
+        query, _, router, way, _, _ = waiting
+        if self._router is not self._port.router:
+            self._router = self._port.router
+            self._kinds.clear()
+        if router is not self._router or way.site is None or not isinstance(reply, Forwarded):
+            return
+        if not _teaches(waiting, reply):
+            return
+        zones = self._zones(query.packet[2:12] + query.packet[12 + len(query.name) :])
+        route = self._route(zones, query.name)
+        above = query.name[1 + query.name[0] :]
+        if route is None and above not in zones and reply.rcode == codes.NOERROR:
+            relay = router.relay(query, way.site, reply.plugin)
+            zones[relay.zone if relay is not None else above] = route = relay and Route(relay, waiting)
+        if route is not None:
+            route.learn(query, reply, wire)
+
+    def _zones(self, kind: bytes) -> dict[bytes, Route | None]:
+        """The routes of one kind, with room for one more."""
+        if len(self._kinds) >= _KINDS and kind not in self._kinds:
+            self._kinds.clear()
+        zones = self._kinds.setdefault(kind, {})
+        if len(zones) >= _ZONES:
+            zones.clear()
+        return zones
+
+    def _route(self, zones: dict[bytes, Route | None], name: bytes) -> Route | None:
+        """The route for a name; those met on the way that are no more are forgotten."""
+        for zone in names.suffixes(name):
+            route = zones.get(zone)
+            if route is not None and route.alive:
+                return route
+            if route is not None:
+                del zones[zone]
+        return None
+
+
+def _teaches(waiting: Waiting, reply: Forwarded) -> bool:
+    """Whether others that differ in the name alone would go the same way."""
+    query, later, _, way, _, _ = waiting
+    if way.site is None or way.site.block.watchers or reply.plugin not in way.site.block.relays:
+        return False
+    # Nobody in front wants to do the waiting, and nothing is known of the client but what its packet says.
+    if later.begin is None or later.behind is not None or (query.edns is not None and query.edns.options):
+        return False
+    if not query.plain or query.type not in _TYPES or (query.klass, query.opcode) != (codes.IN, codes.OPCODE_QUERY):
+        return False
+    if reply.tallies or reply.rcode not in (codes.NOERROR, codes.NXDOMAIN):
+        return False
+    return sum(type in _ADDRESSES for type in reply.found.types) < 2
+
+
+def _shape(came: bytes, found: Scan) -> Shape:
+    return came[2:12], found.types, came[found.opt_at :] if found.opt_last else b""
