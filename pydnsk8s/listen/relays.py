@@ -18,7 +18,7 @@ from pydnsk8s.listen.port import Port, Waiting
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import Take
 from pydnsk8s.relay import Relay
-from pydnsk8s.wire import FormError, Forwarded, Scan, scan
+from pydnsk8s.wire import FormError, Forwarded, outline
 
 _KINDS = 64  # three types of question in the forms that clients give them
 _ZONES = 1024  # for each kind: a flood of made-up top-level domains does not fill the memory
@@ -26,6 +26,7 @@ _SHAPES = 256  # for each kind and zone
 _SMALLEST = 512  # RFC 1035 section 4.2.1: octets that everybody takes
 _LONGEST_LABEL = 63  # RFC 1035 section 2.3.4, octets
 _LONGEST_NAME = 255
+_AROUND = 16  # octets of a header, and of a question's type and class
 _OPT = b"\0\0\x29"  # owner and type, with which an OPT record begins (RFC 6891 section 6.1.2)
 _TYPES = frozenset((codes.A, codes.AAAA, codes.SRV))  # what `Plugin.passes` is about
 _ADDRESSES = frozenset((codes.A, codes.AAAA, codes.MX))  # several of these may get another order each time
@@ -49,33 +50,32 @@ class Look(NamedTuple):
 class Route:
     """How questions of one kind for names in one zone go, and what becomes of the replies."""
 
-    __slots__ = ("_looks", "_other", "_stamp", "_traffic", "begins", "relay")
+    __slots__ = ("_behind", "_looks", "_traffic", "begins", "other", "relay", "stamp")
 
     def __init__(self, relay: Relay, waiting: Waiting) -> None:
-        self._stamp, self._other = pair(relay.stamps)
+        self.stamp, self.other = pair(relay.stamps)
+        """It still goes while both are alive."""
         self._traffic = waiting.way.site and waiting.way.site.traffic
+        self._behind = len(waiting.query.packet) - len(waiting.query.name) - _AROUND
+        """Octets of a packet behind its question."""
         self._looks: dict[Shape, Look] = {}
         self.relay = relay
         self.begins = waiting.later.begin
         """Who begins to wait for such queries in the chain."""
 
-    @property
-    def alive(self) -> bool:
-        """Whether they still go this way."""
-        return self._stamp.alive and self._other.alive
-
     def pass_back(self, packet: bytes, came: bytes, seconds: float) -> bytes | None:
         """What is sent for what came after so many seconds, counted; None if that is for the chain to say."""
         try:
-            found = scan(came)
+            # The question came back as the client spelled it, or this would not have been taken for the reply.
+            types, last = outline(came, len(packet) - self._behind)
         except FormError:
             return None
-        look = self._looks.get(_shape(came, found))
+        end = last if types and types[-1] == codes.OPT else len(came)
+        look = self._looks.get((came[2:12], types, came[end:]))
         if look is None:
             return None
         head, opt, counted = look
-        # The question came back as the client spelled it, or this would not have been taken for the reply.
-        wire = b"".join((packet[:2], head, came[12 : found.opt_at or None], opt))
+        wire = b"".join((packet[:2], head, came[12:end], opt))
         if len(wire) > _SMALLEST:
             return None  # it may have to be cut
         if self._traffic is not None:
@@ -84,21 +84,24 @@ class Route:
 
     def learn(self, query: Query, reply: Forwarded, wire: bytes) -> None:
         """Take what was sent for a reply as an example of what is sent for those of its shape."""
-        came, end = reply.wire, reply.found.opt_at or len(reply.wire)
+        came, found = reply.wire, reply.found
+        end = found.opt_at or len(came)
         head, opt = wire[2:12], wire[end:]
         # What has more to it than that is no example.
         if wire != b"".join((wire[:2], head, came[12:end], opt)) or (opt and not opt.startswith(_OPT)):
             return
+        if found.opt_at and not found.opt_last:
+            return
         if len(self._looks) >= _SHAPES:
             self._looks.clear()
         counted = query.client.transport, query.client.family, query.type, query.do, reply.rcode, reply.plugin
-        self._looks[_shape(came, reply.found)] = Look(head, opt, counted)
+        self._looks[came[2:12], outline(came, found.question_end)[0], came[end:]] = Look(head, opt, counted)
 
 
 class Relayed:
     """A packet that was passed on; it is held as long as somebody wants the reply."""
 
-    __slots__ = ("_relays", "_to", "begun", "local", "packet", "route", "send", "sender")
+    __slots__ = ("_relays", "begun", "local", "packet", "route", "send", "sender", "to")
 
     def __init__(
         self, relays: Relays, route: Route, packet: bytes, sender: Sender, local: bytes, send: Send, begun: float
@@ -112,36 +115,31 @@ class Relayed:
         self.local = local
         """The address asked, packed."""
         self.send = send
+        self.to: Any = None
+        """Whom it was sent, as ``Relay.begin`` said."""
 
-    def begin(self, name: bytes) -> bool:
-        """Pass it on; False if that is for the chain to do."""
-        self._to = self.route.relay.begin(name, self._wake)
-        if self._to is None:
-            return False
-        self._relays.held[self] = None
-        return True
-
-    def _wake(self, came: Any) -> None:
-        relays = self._relays
+    def wake(self, came: Any) -> None:
+        """Pass back what came."""
+        relays, route = self._relays, self.route
         if self not in relays.held:
             self.end(came)
             return
         del relays.held[self]
         seconds = clock.now() - self.begun
-        wire = self.route.pass_back(self.packet, came, seconds) if isinstance(came, bytes) else None
+        wire = route.pass_back(self.packet, came, seconds) if isinstance(came, bytes) else None
         if wire is None:
             relays.leave(self, came)
             return
-        self.route.relay.passed_on(self._to, came, seconds)
+        route.relay.passed_on(self.to, came, seconds)
         relays.deliver(self.send, wire, self.sender)
 
     def end(self, came: Any) -> None:
         """Let it be: nobody wants the reply, or has another one."""
-        self.route.relay.passed_on(self._to, came, clock.now() - self.begun)
+        self.route.relay.passed_on(self.to, came, clock.now() - self.begun)
 
     def take(self, query: Query) -> Take:
         """What makes the reply of what came, as the chain would."""
-        return self.route.relay.take(query, self._to, self.begun)
+        return self.route.relay.take(query, self.to, self.begun)
 
     def give_up(self) -> None:
         """Hold it no longer: the reply will not be sent."""
@@ -180,9 +178,14 @@ class Relays:
         # The largest zone first: as a rule that is a top-level domain.
         while route is None and starts:
             route = zones.get(lower[starts.pop() :])
-        if route is None or not route.alive:
+        if route is None or not (route.stamp.alive and route.other.alive):
             return False
-        return Relayed(self, route, packet, sender, local, send, now).begin(packet[12 : at + 1])
+        relayed = Relayed(self, route, packet, sender, local, send, now)
+        relayed.to = route.relay.begin(packet[12 : at + 1], relayed.wake)
+        if relayed.to is None:
+            return False
+        self.held[relayed] = None
+        return True
 
     def learn(self, waiting: Waiting, reply: Reply, wire: bytes) -> None:
         """Take a reply that somebody else gave as an example of what is sent for others like it."""
@@ -216,7 +219,7 @@ class Relays:
         """The route for a name; those met on the way that are no more are forgotten."""
         for zone in names.suffixes(name):
             route = zones.get(zone)
-            if route is not None and route.alive:
+            if route is not None and route.stamp.alive and route.other.alive:
                 return route
             if route is not None:
                 del zones[zone]
@@ -236,7 +239,3 @@ def _teaches(waiting: Waiting, reply: Forwarded) -> bool:
     if reply.tallies or reply.rcode not in (codes.NOERROR, codes.NXDOMAIN):
         return False
     return sum(type in _ADDRESSES for type in reply.found.types) < 2
-
-
-def _shape(came: bytes, found: Scan) -> Shape:
-    return came[2:12], found.types, came[found.opt_at :] if found.opt_last else b""

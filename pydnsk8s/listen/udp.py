@@ -177,8 +177,8 @@ class Udp:
         """Answer what had to wait."""
         wire = self.port.complete(waiting, reply)
         if wire is not None:
-            self._relays.learn(waiting, reply, wire)
             self._send_soon(send, wire, sender)
+            self._relays.learn(waiting, reply, wire)
 
     def _send_soon(self, send: Send, reply: bytes, sender: Sender) -> None:
         """Send a reply before the loop waits again: one wake-up of the other side serves all that leave together."""

@@ -12,8 +12,7 @@ from pydnsk8s.upstream.address import Address
 from pydnsk8s.upstream.outstanding import STOPPING, Message, Outstanding, Patience, Unanswered, Wake, awaited, reason
 from pydnsk8s.upstream.terms import Reuse, Terms
 
-_ARRIVED = bytearray(65535)
-_VIEW = memoryview(_ARRIVED)
+_LARGEST = 65535  # octets
 _RUN = 8  # questions sent together from one port: their replies are read together, too
 _MOST_A_WAKE = 64  # packets, so that a flood on one port does not hold up the others
 
@@ -26,7 +25,7 @@ class Port:
 
     def __init__(self, opened: socket.socket, patience: Patience, outbox: Outbox, gone: Callable[[Port], None]) -> None:
         self._socket = opened
-        self._outbox = outbox
+        self.outbox = outbox
         self._loop = asyncio.get_running_loop()
         self._outstanding = Outstanding(patience, self._loop, self._emptied)
         self._retired = False
@@ -39,7 +38,7 @@ class Port:
     def begin(self, message: Message, seconds: float, wake: Wake) -> None:
         """Send the message; ``wake`` gets the reply, or Unanswered."""
         self.uses -= 1
-        self._outbox.put(self, self._outstanding.add(message, seconds, wake))
+        self.outbox.put(self, self._outstanding.add(message, seconds, wake))
 
     def send(self, packet: bytes) -> None:
         """Hand a packet to the kernel."""
@@ -69,13 +68,13 @@ class Port:
     def _readable(self) -> None:
         for _ in range(_MOST_A_WAKE):
             try:
-                size = self._socket.recv_into(_ARRIVED)
+                packet = self._socket.recv(_LARGEST)
             except BlockingIOError:
                 return
             except OSError as error:
                 self._fail(error)
                 return
-            self._outstanding.settle(bytes(_VIEW[:size]))
+            self._outstanding.settle(packet)
             if not self._outstanding:
                 return
 
@@ -122,7 +121,9 @@ class Udp:
         self._seats: list[Port | None] = [None] * self.PORTS
         self._open: set[Port] = set()
         self._outbox: Outbox | None = None
-        self._seat = self._left = 0
+        self._port: Port | None = None
+        self._left = 0
+        """From where the last question left, and how many more may now."""
         self._closed = False
 
     def ask(self, message: Message, seconds: float) -> asyncio.Future[bytes]:
@@ -133,24 +134,33 @@ class Udp:
 
     def begin(self, message: Message, seconds: float, wake: Wake) -> None:
         """The same, but ``wake`` gets the reply, or Unanswered; never before this has returned."""
-        # Which of the open ports is used needs no secrecy: their numbers have it.
-        if not self._left or self._outbox is None or not self._outbox.packets:
-            self._seat, self._left = int(random.random() * self.PORTS), _RUN
-        self._left -= 1
-        seat = self._seat
-        port = self._seats[seat]
-        if port is not None and port.uses > 0 and clock.now() < port.opened + self._terms.expire:
+        port = self._port
+        if port is None or not self._left or port.uses <= 0 or not port.outbox.packets:
+            if self._closed:
+                asyncio.get_running_loop().call_soon(wake, Unanswered(STOPPING))
+                return
+            try:
+                port = self._next()
+            except OSError as error:
+                asyncio.get_running_loop().call_soon(wake, Unanswered(reason(error)))
+                return
+        else:
             self._reuse.hits.add(1)
-            port.begin(message, seconds, wake)
-            return
-        if self._closed:
-            asyncio.get_running_loop().call_soon(wake, Unanswered(STOPPING))
-            return
-        self._reuse.misses.add(1)
-        try:
-            self._replace(seat).begin(message, seconds, wake)
-        except OSError as error:
-            asyncio.get_running_loop().call_soon(wake, Unanswered(reason(error)))
+        self._left -= 1
+        port.begin(message, seconds, wake)
+
+    def _next(self) -> Port:
+        """The port for the next few questions that leave together."""
+        # Which of the open ports is used needs no secrecy: their numbers have it.
+        seat = int(random.random() * self.PORTS)
+        port = self._seats[seat]
+        if port is None or port.uses <= 0 or clock.now() >= port.opened + self._terms.expire:
+            self._reuse.misses.add(1)
+            port = self._replace(seat)
+        else:
+            self._reuse.hits.add(1)
+        self._port, self._left = port, _RUN
+        return port
 
     def _replace(self, seat: int) -> Port:
         old = self._seats[seat]
@@ -174,6 +184,7 @@ class Udp:
     def close(self) -> None:
         """Close every port; whoever still waits is told, and whoever asks again."""
         self._closed = True
+        self._port = None
         for port in tuple(self._open):
             port.close()
         self._seats = [None] * self.PORTS

@@ -8,7 +8,7 @@ read.
 from pydnsk8s.wire.forwarded import Forwarded, aged, forwarded
 from pydnsk8s.wire.parse import FormError, parse
 from pydnsk8s.wire.render import matches, query, render
-from pydnsk8s.wire.scan import Scan, records, scan
+from pydnsk8s.wire.scan import Scan, outline, records, scan
 
 __all__ = [
     "FormError",
@@ -17,6 +17,7 @@ __all__ = [
     "aged",
     "forwarded",
     "matches",
+    "outline",
     "parse",
     "query",
     "records",

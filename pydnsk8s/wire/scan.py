@@ -11,6 +11,7 @@ from pydnsk8s.rdata import LAYOUTS
 from pydnsk8s.wire.parse import FormError, read_options, skip_name
 
 _HEADER = struct.Struct(">HHHHHH")
+_COUNTS = struct.Struct(">HHH")
 _RECORD = struct.Struct(">HHIH")
 _TYPE_CLASS = struct.Struct(">HH")
 _MAX_NAME = 255
@@ -73,6 +74,27 @@ def _scan(wire: bytes) -> Scan:
     opt_last = bool(opt_at) and (not ttls or ttls[-1] < opt_at)
     counts = answers, authorities, additionals
     return Scan(flags, question_end, counts, tuple(ttls), tuple(types), opt_at, opt_last, rcode, options)
+
+
+def outline(wire: bytes, at: int) -> tuple[tuple[int, ...], int]:
+    """The types of the records behind a question, which ends at an offset, and where the last of them starts.
+
+    As ``scan`` with less to find out; FormError if they do not fill the message exactly.
+    """
+    start, types = at, []
+    try:
+        answers, authorities, additionals = _COUNTS.unpack_from(wire, 6)
+        for _ in range(answers + authorities + additionals):
+            start = at
+            at = at + 2 if wire[at] >= 0xC0 else skip_name(wire, at)
+            type, _, _, length = _RECORD.unpack_from(wire, at)
+            types.append(type)
+            at += 10 + length
+    except (IndexError, struct.error):
+        raise FormError("the message ends early") from None
+    if at != len(wire):
+        raise FormError("records do not fill the message")
+    return tuple(types), start
 
 
 def records(wire: bytes, found: Scan) -> tuple[tuple[Record, ...], tuple[Record, ...], tuple[Record, ...]]:
