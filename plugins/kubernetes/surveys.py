@@ -15,7 +15,8 @@ from pydnsk8s.plugins.kubernetes.records import OCTETS
 from pydnsk8s.survey import ABSENT, ASK, NO_DATA, Outcome, Survey
 
 _SVC, _POD = b"\x03svc", b"\x03pod"
-_FEW = 3  # objects of a headless service that are looked through: more hardly come to a single address
+_FEW = 3  # objects of a headless service that are looked through: the addresses of more do not fit into a reply
+_MOST = 60  # addresses of both families: replies with more are too long for whoever does not say what he can take
 _TOP = frozenset((_SVC, _POD, b"\x03dns", b"\x0bdns-version"))
 
 
@@ -85,11 +86,11 @@ class _Addresses(_Zone):
             # A lone address is the rule.
             if len(service.cluster_ips) == 1:
                 return self._lone(service.cluster_ips[0])
-            return self._only(service.cluster_ips) if service.cluster_ips else ASK
+            return self._all(service.cluster_ips) if service.cluster_ips else ASK
         if len(held.objects) > _FEW:
             return ASK
         behind = [endpoint.address for each in held.slices(service.name) for endpoint in each.endpoints]
-        return self._only(behind) if behind else ABSENT
+        return self._all(behind) if behind else ABSENT
 
     def _of_endpoint(self, held: Named, label: str) -> Outcome:
         spots = held.by_label.get(label, ()) if held.by_label else ()
@@ -99,7 +100,7 @@ class _Addresses(_Zone):
         found = find(held, self._options, Asked(Part.SERVICE, endpoint=label), multicluster=False)
         if found is None:
             return ABSENT
-        return ASK if found.alias else self._only([spot.address for spot in found.spots])
+        return ASK if found.alias else self._all([spot.address for spot in found.spots])
 
     def _of_pod(self, name: bytes, middle: int, end: int) -> Outcome:
         address = None if self._options.pods == "disabled" else pod_address(word(name, 0))
@@ -113,15 +114,12 @@ class _Addresses(_Zone):
         """What a name with this address alone has."""
         return address if len(address) == self._octets else NO_DATA
 
-    def _only(self, addresses: Sequence[bytes]) -> Outcome:
-        """The only address of the family."""
-        found = NO_DATA
-        for address in addresses:
-            if len(address) == self._octets and address != found:
-                if found:
-                    return ASK
-                found = address
-        return found
+    def _all(self, addresses: Sequence[bytes]) -> Outcome:
+        """What a name with these addresses has: those of the family, each once."""
+        if len(addresses) > _MOST:
+            return ASK
+        octets = self._octets
+        return b"".join([address for address in dict.fromkeys(addresses) if len(address) == octets])
 
 
 class _Ports(_Zone):

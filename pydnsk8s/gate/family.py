@@ -109,8 +109,19 @@ class Families:
                 return family if family.stamp.alive and family.other.alive else None
         return None
 
-    def learn(self, packet: bytes, tail: bytes, reply: bytes, survey: Callable[[], Survey | None], tell: Tell) -> None:
+    def learn(
+        self,
+        packet: bytes,
+        tail: bytes,
+        reply: bytes,
+        survey: Callable[[], Survey | None],
+        tell: Tell,
+        *,
+        turns: bool,
+    ) -> None:
         """Remember what a reply looks like, if it is of a kind that the survey of its zone explains."""
+        if len(reply) > _SMALLEST:
+            return
         family = self._family(tail)
         if family is None:
             if (surveyed := survey()) is None:
@@ -123,7 +134,7 @@ class Families:
         # RFC 8020 section 2, RFC 2308 section 2: the rcode tells what is not there from what is there without data.
         if (reply[3] & 15 == codes.NXDOMAIN) != (found == ABSENT):
             return
-        learned = learn(packet, question_end(packet), reply, found, len(family.end) - family.rest)
+        learned = learn(packet, question_end(packet), reply, found, len(family.end) - family.rest, turns=turns)
         if learned is not None:
             family.molds[len(found)] = learned
             family.tells.append((learned, len(packet), tell))
