@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pydnsk8s import codes, names
 from pydnsk8s.kube.index import Index
 from pydnsk8s.kube.named import Named
+from pydnsk8s.kube.objects import Service
 from pydnsk8s.message import Query
 from pydnsk8s.plugins.kubernetes.finding import find
 from pydnsk8s.plugins.kubernetes.name import Asked, Part, bare, pod_address, word
@@ -40,6 +41,7 @@ class _Zone:
     def __init__(self, index: Index, options: Options, zone: bytes) -> None:
         self._at = index.names.at
         self._options = options
+        self._served = options.namespaces
         self._border = -len(zone)
 
     def find(self, name: bytes, starts: Sequence[int]) -> Outcome:
@@ -48,16 +50,15 @@ class _Zone:
             return ASK if not starts or name[starts[-1] : self._border] in _TOP else ABSENT
         first, middle, end = starts[-3:]
         kind = name[end : self._border]
-        if kind == _POD:
-            return ABSENT if first else self._of_pod(name, middle, end)
-        if kind != _SVC or not self._exists(name[middle:end]):
-            return ABSENT
-        held = self._at(name[first:end])
-        return ABSENT if held is None else self._of_name(held, name, starts)
+        if kind == _SVC:
+            held = self._at(name[first:end])
+            if held is None or not self._exists(name[middle:end]):
+                return ABSENT
+            return self._of_name(held, name, starts)
+        return ABSENT if first or kind != _POD else self._of_pod(name, middle, end)
 
     def _exists(self, namespace: bytes) -> bool:
-        served = self._options.namespaces
-        return self._at(namespace) is not None and (not served or word(namespace, 0) in served)
+        return self._at(namespace) is not None and (not self._served or word(namespace, 0) in self._served)
 
     def _of_name(self, held: Named, name: bytes, starts: Sequence[int]) -> Outcome:
         raise NotImplementedError
@@ -74,19 +75,20 @@ class _Addresses(_Zone):
         self._octets = octets
 
     def _of_name(self, held: Named, name: bytes, starts: Sequence[int]) -> Outcome:
-        if len(starts) == 3:
-            return self._of_service(held)
-        return self._of_endpoint(held, word(name, 0)) if len(starts) == 4 else ASK
-
-    def _of_service(self, held: Named) -> Outcome:
+        if len(starts) == 4:
+            return self._of_endpoint(held, word(name, 0))
         service = held.service
-        if service is None or service.type == "ExternalName" or self._options.ignore_empty:
+        if len(starts) > 4 or service is None or service.type == "ExternalName" or self._options.ignore_empty:
             return ASK
-        if not service.headless:
-            # A lone address is the rule.
-            if len(service.cluster_ips) == 1:
-                return self._lone(service.cluster_ips[0])
-            return self._all(service.cluster_ips) if service.cluster_ips else ASK
+        if service.headless:
+            return self._of_endpoints(held, service)
+        if len(service.cluster_ips) == 1:
+            # The rule.
+            address = service.cluster_ips[0]
+            return address if len(address) == self._octets else NO_DATA
+        return self._all(service.cluster_ips) if service.cluster_ips else ASK
+
+    def _of_endpoints(self, held: Named, service: Service) -> Outcome:
         if len(held.objects) > _FEW:
             return ASK
         behind = [endpoint.address for each in held.slices(service.name) for endpoint in each.endpoints]

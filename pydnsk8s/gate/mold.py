@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -32,7 +33,7 @@ class Mold:
         """Octets of a packet behind its question."""
         self._opt = opt
         """What comes last, the same for all."""
-        self.made: dict[int, int] = {}
+        self.made: defaultdict[int, int] = defaultdict(int)
         """How many replies were made of late, by the octets of their packets."""
 
     def cast(self, packet: bytes, found: bytes) -> bytes:
