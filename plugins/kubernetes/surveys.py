@@ -16,8 +16,8 @@ from pydnsk8s.plugins.kubernetes.records import OCTETS
 from pydnsk8s.survey import ABSENT, ASK, NO_DATA, Outcome, Survey
 
 _SVC, _POD = b"\x03svc", b"\x03pod"
-_FEW = 3  # objects of a headless service that are looked through: the addresses of more do not fit into a reply
-_MOST = 60  # addresses of both families: replies with more are too long for whoever does not say what he can take
+_FEW = 5  # objects of a headless service that are looked through, itself and its slices
+_MOST = 400  # addresses behind a name that are looked through
 _TOP = frozenset((_SVC, _POD, b"\x03dns", b"\x0bdns-version"))
 
 

@@ -94,7 +94,9 @@ class Gate:
             entry.watch(packet, reply, sender)
         return reply
 
-    def learn(self, packet: bytes, reply: bytes, survey: Callable[[], Survey | None], tell: Tell, *, turns: bool) -> None:
+    def learn(
+        self, packet: bytes, reply: bytes, survey: Callable[[], Survey | None], tell: Tell, *, turns: bool
+    ) -> None:
         """Take a reply as an example of those for the names beside, which the survey knows.
 
         ``turns`` says that the order of its addresses was drawn by chance, and may be drawn anew.

@@ -103,10 +103,10 @@ class Families:
         found = family.found(tail)
         if found is None or (mold := family.molds.get(len(found))) is None or self._door.knows(tail):
             return None
-        made, octets = mold.cast(packet, found), len(packet)
-        if len(made) > _SMALLEST:
+        made = mold.cast(packet, found)
+        if made is None or len(made) > _SMALLEST:
             return None  # it may have to be cut
-        mold.made[octets] += 1
+        mold.made[len(packet)] += 1
         return made
 
     def _family(self, tail: bytes) -> Family | None:
@@ -136,7 +136,7 @@ class Families:
             family = Family(surveyed, tail, question_end(packet) - 2 - _TYPE_CLASS - len(surveyed.zone))
             self._add(family)
         found = family.found(tail)
-        if found is None or len(found) in family.molds:
+        if found is None or ((known := family.molds.get(len(found))) and known.cast(packet, found)):
             return
         # RFC 8020 section 2, RFC 2308 section 2: the rcode tells what is not there from what is there without data.
         if (reply[3] & 15 == codes.NXDOMAIN) != (found == ABSENT):

@@ -13,6 +13,7 @@ _TYPE_CLASS = 4  # octets that end a question
 _HEADER = 12  # octets
 _OWNED = 12  # octets of a record up to its data, its owner being a pointer
 _ADDRESS = {codes.A: 4, codes.AAAA: 16}  # octets
+_TRUNCATED = codes.TC >> 8
 _BEFORE_TARGET = 6  # octets of an SRV record's data before its target
 _NUMBERS = 20  # octets of the five numbers that end an SOA record's data
 _QUESTION = b"\xc0\x0c"  # a pointer to the question's name, which starts behind the header
@@ -36,8 +37,8 @@ class Mold:
         self.made: defaultdict[int, int] = defaultdict(int)
         """How many replies were made of late, by the octets of their packets."""
 
-    def cast(self, packet: bytes, found: bytes) -> bytes:
-        """The reply to a packet that asks for a name of which this was found."""
+    def cast(self, packet: bytes, found: bytes) -> bytes | None:
+        """The reply to a packet that asks for a name of which this was found; None if it may be another."""
         raise NotImplementedError
 
     def makes(self, reply: bytes, packet: bytes, found: bytes) -> bool:
@@ -95,6 +96,22 @@ class _Turning(_Addresses):
         answer = reply[len(packet) - self._rest :][: len(found) // self._width * size]
         drawn = [record[_OWNED:] for record in _split(answer, size)]
         return sorted(drawn) == sorted(_split(found, self._width)) and self._lay(packet, drawn) == reply
+
+
+class _Cut(Mold):
+    """No record where there are too many for what the client takes."""
+
+    __slots__ = ("_least",)
+
+    def __init__(self, head: bytes, rest: int, opt: bytes, least: int) -> None:
+        super().__init__(head, rest, opt)
+        self._least = least
+        """Octets of the packet it was learned from: the reply to a shorter one may fit."""
+
+    def cast(self, packet: bytes, found: bytes) -> bytes | None:
+        if len(packet) < self._least:
+            return None
+        return b"".join((packet[:2], self._head, packet[12 : len(packet) - self._rest], self._opt))
 
 
 def _split(found: bytes, width: int) -> list[bytes]:
@@ -158,6 +175,8 @@ def learn(packet: bytes, end: int, reply: bytes, found: bytes, zone: int, *, tur
     mold: Mold | None = None
     if len(found) < 2:
         mold = _denial(body, head, rest, zone + _TYPE_CLASS, end) if counts == (0, 1) else None
+    elif width and counts == (0, 0) and reply[2] & _TRUNCATED:
+        mold = _Cut(head, rest, body, len(packet))
     elif not body.startswith(_QUESTION) or counts != (len(found) // width if width else 1, 0):
         return None
     elif len(found) == width:
