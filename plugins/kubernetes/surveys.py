@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from pydnsk8s import codes, names
 from pydnsk8s.kube.index import Index
@@ -78,15 +79,15 @@ class _Addresses(_Zone):
         if len(starts) == 4:
             return self._of_endpoint(held, word(name, 0))
         service = held.service
-        if len(starts) > 4 or service is None or service.type == "ExternalName" or self._options.ignore_empty:
+        if len(starts) > 4 or service is None or self._options.ignore_empty:
             return ASK
+        addresses = service.cluster_ips
+        if len(addresses) == 1:
+            # The rule.
+            return addresses[0] if len(addresses[0]) == self._octets else NO_DATA
         if service.headless:
             return self._of_endpoints(held, service)
-        if len(service.cluster_ips) == 1:
-            # The rule.
-            address = service.cluster_ips[0]
-            return address if len(address) == self._octets else NO_DATA
-        return self._all(service.cluster_ips) if service.cluster_ips else ASK
+        return self._all(addresses) if addresses else ASK
 
     def _of_endpoints(self, held: Named, service: Service) -> Outcome:
         if len(held.objects) > _FEW:
@@ -131,11 +132,17 @@ class _Ports(_Zone):
         service = held.service
         if len(starts) != 5 or service is None or len(service.cluster_ips) != 1 or self._options.ignore_empty:
             return ASK
-        port, protocol = bare(word(name, 0)), bare(word(name, starts[1]))
-        numbers = [each.number for each in service.ports if (each.name, each.protocol) == (port, protocol)]
-        if len(numbers) != 1 or not numbers[0] or service.type == "ExternalName":
+        port, protocol = _port(name[: starts[2]])
+        numbers = [each.number for each in service.ports if each.name == port and each.protocol == protocol]
+        if len(numbers) != 1 or not numbers[0]:
             return ASK
         return numbers[0].to_bytes(2, "big") + service.cluster_ips[0]
 
     def _of_pod(self, name: bytes, middle: int, end: int) -> Outcome:
         return ASK
+
+
+@lru_cache(256)
+def _port(labels: bytes) -> tuple[str, str]:
+    """The port's name and the protocol that two labels ask for: few of them, again and again."""
+    return bare(word(labels, 0)), bare(word(labels, 1 + labels[0]))
