@@ -51,20 +51,20 @@ class _Zone:
             return ASK if not starts or name[starts[-1] : self._border] in _TOP else ABSENT
         first, middle, end = starts[-3:]
         kind = name[end : self._border]
+        held = None
         if kind == _SVC:
             held = self._at(name[first:end])
-            if held is None or not self._exists(name[middle:end]):
-                return ABSENT
-            return self._of_name(held, name, starts)
-        return ABSENT if first or kind != _POD else self._of_pod(name, middle, end)
-
-    def _exists(self, namespace: bytes) -> bool:
-        return self._at(namespace) is not None and (not self._served or word(namespace, 0) in self._served)
+        if held is None and (kind != _POD or first):
+            return ABSENT
+        namespace = name[middle:end]
+        if self._at(namespace) is None or (self._served and word(namespace, 0) not in self._served):
+            return ABSENT
+        return self._of_pod(name) if held is None else self._of_name(held, name, starts)
 
     def _of_name(self, held: Named, name: bytes, starts: Sequence[int]) -> Outcome:
         raise NotImplementedError
 
-    def _of_pod(self, name: bytes, middle: int, end: int) -> Outcome:
+    def _of_pod(self, name: bytes) -> Outcome:
         raise NotImplementedError
 
 
@@ -105,9 +105,9 @@ class _Addresses(_Zone):
             return ABSENT
         return ASK if found.alias else self._all([spot.address for spot in found.spots])
 
-    def _of_pod(self, name: bytes, middle: int, end: int) -> Outcome:
+    def _of_pod(self, name: bytes) -> Outcome:
         address = None if self._options.pods == "disabled" else pod_address(word(name, 0))
-        if address is None or not self._exists(name[middle:end]):
+        if address is None:
             return ABSENT
         if self._options.pods == "verified":
             return ASK
@@ -138,7 +138,7 @@ class _Ports(_Zone):
             return ASK
         return numbers[0].to_bytes(2, "big") + service.cluster_ips[0]
 
-    def _of_pod(self, name: bytes, middle: int, end: int) -> Outcome:
+    def _of_pod(self, name: bytes) -> Outcome:
         return ASK
 
 
