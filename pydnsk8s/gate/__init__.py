@@ -1,7 +1,8 @@
 """Answers what it has answered before, and what differs from that only in its name; hands over the rest.
 
-Rules: it only sends bytes that asking would produce; it knows packets, keeps, surveys and tallies, no plugin; it is
-bounded, and a flood of names asked once cannot push out what is asked again and again.
+Rules: it only sends bytes that asking would produce, or might where asking draws an order by chance; it knows packets,
+keeps, surveys and tallies, no plugin; it is bounded, and a flood of names asked once cannot push out what is asked
+again and again.
 """
 
 from __future__ import annotations

@@ -276,8 +276,25 @@ async def test_a_plugin_that_looks_at_names_is_asked_for_each(more: str) -> None
     assert not any(asked.is_made(f"{name}.shop.svc.cluster.local") for name in "abc")
 
 
-KNOWN = Asked(service("a", "10.0.0.1"), endpoints("db", endpoint("10.1.0.1", "db-0")), service("db"))
+def behind(name: str, number: int) -> list[Object]:
+    """A headless service with so many endpoints."""
+    return [service(name), endpoints(name, *(endpoint(f"10.2.0.{each}") for each in range(number)))]
+
+
+KNOWN = Asked(
+    service("a", "10.0.0.1"),
+    endpoints("db", endpoint("10.1.0.1", "db-0")),
+    service("db"),
+    *behind("few", 3),
+    *behind("more", 3),
+    *behind("many", 40),
+    *behind("too-many", 40),
+)
 LEARNED = [
+    "few.shop.svc.cluster.local",
+    "more.shop.svc.cluster.local",
+    "many.shop.svc.cluster.local",
+    "too-many.shop.svc.cluster.local",
     "a.shop.svc.cluster.local",
     "gone.shop.svc.cluster.local",
     "gone.cluster.local",
