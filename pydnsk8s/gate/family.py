@@ -128,7 +128,7 @@ class Families:
     ) -> None:
         """Remember what a reply looks like, if it is of a kind that the survey of its zone explains."""
         if len(reply) > _SMALLEST:
-            return
+            return  # none of that length is ever made
         family = self._family(tail)
         if family is None:
             if (surveyed := survey()) is None:

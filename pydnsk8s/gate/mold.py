@@ -13,7 +13,7 @@ _TYPE_CLASS = 4  # octets that end a question
 _HEADER = 12  # octets
 _OWNED = 12  # octets of a record up to its data, its owner being a pointer
 _ADDRESS = {codes.A: 4, codes.AAAA: 16}  # octets
-_TRUNCATED = codes.TC >> 8
+_TRUNCATED = codes.TC >> 8  # in the first octet of the flags
 _BEFORE_TARGET = 6  # octets of an SRV record's data before its target
 _NUMBERS = 20  # octets of the five numbers that end an SOA record's data
 _QUESTION = b"\xc0\x0c"  # a pointer to the question's name, which starts behind the header
@@ -99,7 +99,7 @@ class _Turning(_Addresses):
 
 
 class _Cut(Mold):
-    """No record where there are too many for what the client takes."""
+    """No record, for there are more than the client takes (RFC 2181 section 9)."""
 
     __slots__ = ("_least",)
 
