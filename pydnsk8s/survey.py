@@ -10,8 +10,8 @@ from pydnsk8s.keep import Stamp
 Outcome: TypeAlias = bytes | None
 """What a name has of the type asked for, or one of the three below.
 
-Of A and AAAA it is the only address, packed; of SRV a port in two octets and the only address there, the target being
-the name without its first two labels.
+Of A and AAAA it is the addresses, packed, one behind the other in the order the plugin answers in; of SRV a port in two
+octets and the only address there, the target being the name without its first two labels.
 """
 NO_DATA: Final = b""
 """The name exists, and has nothing of this type."""

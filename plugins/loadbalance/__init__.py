@@ -120,8 +120,9 @@ class Loadbalance(Plugin):
             self._mark = mark
             old.stamp.retire()
 
-    def passes(self, zone: bytes) -> Keep:
-        return HAND_ON
+    def passes(self, zone: bytes) -> Keep | None:
+        # Weights and preferences are for some names and addresses only; to shuffle is the same for all.
+        return HAND_ON if self.file is None and not self.preferred else None
 
     def amend(self, query: Query, reply: Reply) -> Reply:
         if reply.rcode != codes.NOERROR or query.type in _TRANSFERS:

@@ -1,7 +1,8 @@
 """Answers what it has answered before, and what differs from that only in its name; hands over the rest.
 
-Rules: it only sends bytes that asking would produce; it knows packets, keeps, surveys and tallies, no plugin; it is
-bounded, and a flood of names asked once cannot push out what is asked again and again.
+Rules: it only sends bytes that asking would produce, or might where asking draws an order by chance; it knows packets,
+keeps, surveys and tallies, no plugin; it is bounded, and a flood of names asked once cannot push out what is asked
+again and again.
 """
 
 from __future__ import annotations
@@ -94,9 +95,14 @@ class Gate:
             entry.watch(packet, reply, sender)
         return reply
 
-    def learn(self, packet: bytes, reply: bytes, survey: Callable[[], Survey | None], tell: Tell) -> None:
-        """Take a reply as an example of those for the names beside, which the survey knows."""
-        self._families.learn(packet, _key(packet), reply, survey, tell)
+    def learn(
+        self, packet: bytes, reply: bytes, survey: Callable[[], Survey | None], tell: Tell, *, turns: bool
+    ) -> None:
+        """Take a reply as an example of those for the names beside, which the survey knows.
+
+        ``turns`` says that the order of its addresses was drawn by chance, and may be drawn anew.
+        """
+        self._families.learn(packet, _key(packet), reply, survey, tell, turns=turns)
 
     def admits(self, packet: bytes, keep: Keep) -> bool:
         """Whether a reply to the packet is worth remembering: kept at all, and once there are many, asked before."""

@@ -19,11 +19,11 @@ class Door:
 
     def knows(self, key: bytes) -> bool:
         """Whether the question has knocked before; it has from now on."""
-        place = hash(key) & self._mask
-        bit = 1 << (place & 7)
-        if self._bits[place >> 3] & bit:
+        place, bits = hash(key) & self._mask, self._bits
+        held, bit = bits[place >> 3], 1 << (place & 7)
+        if held & bit:
             return True
-        self._bits[place >> 3] |= bit
+        bits[place >> 3] = held | bit
         self._set += 1
         if self._set > self._most:
             self._bits = bytearray(len(self._bits))

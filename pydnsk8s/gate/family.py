@@ -27,17 +27,19 @@ _SMALLEST = 512  # RFC 1035 section 4.2.1: octets that everybody takes
 class Family:
     """What is known of the names, and a mold for each kind of reply learned so far."""
 
-    __slots__ = ("end", "find", "header", "molds", "other", "rest", "stamp", "tells")
+    __slots__ = ("_border", "_rest", "find", "key", "molds", "other", "stamp", "tells", "zone")
 
     def __init__(self, survey: Survey, tail: bytes, border: int) -> None:
         """``border`` is where in the tail the zone starts."""
         self.find: Find = survey.find
         self.stamp, self.other = pair(survey.stamps)
-        self.header = tail[:_HEADER]
-        self.end = tail[border:]
-        """How packets end: with the zone and all that comes behind."""
-        self.rest = len(self.end) - len(survey.zone)
-        """Octets behind the zone."""
+        self.zone = len(survey.zone)
+        """Octets of its name."""
+        self.key = tail[:_HEADER] + tail[border:]
+        """How packets begin, and how they end: with the zone and all that comes behind."""
+        self._border = border - len(tail)
+        self._rest = self._border + self.zone
+        """Where in a tail the zone starts and where it ends, from behind."""
         self.molds: dict[int, Mold] = {}
         """By the octets of what was found."""
         self.tells: list[tuple[Mold, int, Tell]] = []
@@ -50,13 +52,14 @@ class Family:
 
     def found(self, tail: bytes) -> Outcome:
         """What there is of the name that a packet without its id asks for; nothing is said of a malformed one."""
-        at, border, starts = _HEADER, len(tail) - len(self.end), []
+        name = tail[_HEADER : self._rest]
+        at, border, starts = 0, len(tail) + self._border - _HEADER, []
         while at < border:
-            starts.append(at - _HEADER)
-            if not 0 < (length := tail[at]) <= _LONGEST_LABEL:
+            starts.append(at)
+            length = name[at]
+            if not 0 < length <= _LONGEST_LABEL:
                 return None
             at += 1 + length
-        name = tail[_HEADER : len(tail) - self.rest]
         if at != border or len(name) > _LONGEST_NAME:
             return None
         try:
@@ -70,9 +73,9 @@ class Family:
     def settle(self) -> None:
         """Tell of the replies made since the last time."""
         for each, learned_from, tell in self.tells:
-            made, each.made = each.made, {}
-            for octets, number in made.items():
+            for octets, number in each.made.items():
                 tell(octets - learned_from, number)
+            each.made.clear()
 
 
 def _ask(_: bytes, __: Sequence[int]) -> Outcome:
@@ -83,7 +86,10 @@ class Families:
     """The families that a gate knows; bounded, the first learned is the first forgotten."""
 
     def __init__(self, door: Door) -> None:
-        self._known: list[Family] = []
+        self._known: dict[bytes, Family] = {}
+        """By their keys, the first learned first."""
+        self._ends: set[int] = set()
+        """How many octets packets end with that are the same in a family."""
         self._door = door
 
     def reply(self, packet: bytes, tail: bytes) -> bytes | None:
@@ -97,20 +103,32 @@ class Families:
         found = family.found(tail)
         if found is None or (mold := family.molds.get(len(found))) is None or self._door.knows(tail):
             return None
-        made, octets = mold.cast(packet, found), len(packet)
-        if len(made) > _SMALLEST:
+        made = mold.cast(packet, found)
+        if made is None or len(made) > _SMALLEST:
             return None  # it may have to be cut
-        mold.made[octets] = mold.made.get(octets, 0) + 1
+        mold.made[len(packet)] += 1
         return made
 
     def _family(self, tail: bytes) -> Family | None:
-        for family in self._known:
-            if tail.endswith(family.end) and tail.startswith(family.header):
+        for octets in self._ends:
+            family = self._known.get(tail[:_HEADER] + tail[-octets:])
+            if family is not None:
                 return family if family.stamp.alive and family.other.alive else None
         return None
 
-    def learn(self, packet: bytes, tail: bytes, reply: bytes, survey: Callable[[], Survey | None], tell: Tell) -> None:
+    def learn(
+        self,
+        packet: bytes,
+        tail: bytes,
+        reply: bytes,
+        survey: Callable[[], Survey | None],
+        tell: Tell,
+        *,
+        turns: bool,
+    ) -> None:
         """Remember what a reply looks like, if it is of a kind that the survey of its zone explains."""
+        if len(reply) > _SMALLEST:
+            return  # none of that length is ever made
         family = self._family(tail)
         if family is None:
             if (surveyed := survey()) is None:
@@ -118,24 +136,25 @@ class Families:
             family = Family(surveyed, tail, question_end(packet) - 2 - _TYPE_CLASS - len(surveyed.zone))
             self._add(family)
         found = family.found(tail)
-        if found is None or len(found) in family.molds:
+        if found is None or ((known := family.molds.get(len(found))) and known.cast(packet, found)):
             return
         # RFC 8020 section 2, RFC 2308 section 2: the rcode tells what is not there from what is there without data.
         if (reply[3] & 15 == codes.NXDOMAIN) != (found == ABSENT):
             return
-        learned = learn(packet, question_end(packet), reply, found, len(family.end) - family.rest)
+        learned = learn(packet, question_end(packet), reply, found, family.zone, turns=turns)
         if learned is not None:
             family.molds[len(found)] = learned
             family.tells.append((learned, len(packet), tell))
 
     def _add(self, family: Family) -> None:
-        gone = [each for each in self._known if not each.alive] or self._known[:-_MOST]
-        for each in gone:
+        known = list(self._known.values())
+        for each in [each for each in known if not each.alive] or known[: 1 - _MOST]:
             each.settle()
-            self._known.remove(each)
-        self._known.append(family)
+            del self._known[each.key]
+        self._known[family.key] = family
+        self._ends = {len(key) - _HEADER for key in self._known}
 
     def settle(self) -> None:
         """Tell of all replies made since the last time."""
-        for family in self._known:
+        for family in self._known.values():
             family.settle()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections import defaultdict
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -10,7 +12,8 @@ from pydnsk8s import codes
 _TYPE_CLASS = 4  # octets that end a question
 _HEADER = 12  # octets
 _OWNED = 12  # octets of a record up to its data, its owner being a pointer
-_ADDRESSES = (4, 16)  # octets
+_ADDRESS = {codes.A: 4, codes.AAAA: 16}  # octets
+_TRUNCATED = codes.TC >> 8  # in the first octet of the flags
 _BEFORE_TARGET = 6  # octets of an SRV record's data before its target
 _NUMBERS = 20  # octets of the five numbers that end an SOA record's data
 _QUESTION = b"\xc0\x0c"  # a pointer to the question's name, which starts behind the header
@@ -31,12 +34,16 @@ class Mold:
         """Octets of a packet behind its question."""
         self._opt = opt
         """What comes last, the same for all."""
-        self.made: dict[int, int] = {}
+        self.made: defaultdict[int, int] = defaultdict(int)
         """How many replies were made of late, by the octets of their packets."""
 
-    def cast(self, packet: bytes, found: bytes) -> bytes:
-        """The reply to a packet that asks for a name of which this was found."""
+    def cast(self, packet: bytes, found: bytes) -> bytes | None:
+        """The reply to a packet that asks for a name of which this was found; None if it may be another."""
         raise NotImplementedError
+
+    def makes(self, reply: bytes, packet: bytes, found: bytes) -> bool:
+        """Whether the reply is one that it might make."""
+        return self.cast(packet, found) == reply
 
 
 class _Address(Mold):
@@ -52,6 +59,67 @@ class _Address(Mold):
     def cast(self, packet: bytes, found: bytes) -> bytes:
         end = len(packet) - self._rest
         return b"".join((packet[:2], self._head, packet[12:end], self._record, found, self._opt))
+
+
+class _Addresses(Mold):
+    """Several address records of the name asked for, in the order they were found in."""
+
+    __slots__ = ("_record", "_width")
+
+    def __init__(self, head: bytes, rest: int, opt: bytes, record: bytes, width: int) -> None:
+        super().__init__(head, rest, opt)
+        self._record = record
+        """Each record without its address."""
+        self._width = width
+        """Octets of an address."""
+
+    def cast(self, packet: bytes, found: bytes) -> bytes:
+        return self._lay(packet, _split(found, self._width))
+
+    def _lay(self, packet: bytes, addresses: list[bytes]) -> bytes:
+        end, record = len(packet) - self._rest, self._record
+        return b"".join((packet[:2], self._head, packet[12:end], record, record.join(addresses), self._opt))
+
+
+class _Turning(_Addresses):
+    """The same in an order drawn by chance."""
+
+    __slots__ = ()
+
+    def cast(self, packet: bytes, found: bytes) -> bytes:
+        addresses = _split(found, self._width)
+        addresses.sort(key=_chance)
+        return self._lay(packet, addresses)
+
+    def makes(self, reply: bytes, packet: bytes, found: bytes) -> bool:
+        size = _OWNED + self._width
+        answer = reply[len(packet) - self._rest :][: len(found) // self._width * size]
+        drawn = [record[_OWNED:] for record in _split(answer, size)]
+        return sorted(drawn) == sorted(_split(found, self._width)) and self._lay(packet, drawn) == reply
+
+
+class _Cut(Mold):
+    """No record, for there are more than the client takes (RFC 2181 section 9)."""
+
+    __slots__ = ("_least",)
+
+    def __init__(self, head: bytes, rest: int, opt: bytes, least: int) -> None:
+        super().__init__(head, rest, opt)
+        self._least = least
+        """Octets of the packet it was learned from: the reply to a shorter one may fit."""
+
+    def cast(self, packet: bytes, found: bytes) -> bytes | None:
+        if len(packet) < self._least:
+            return None
+        return b"".join((packet[:2], self._head, packet[12 : len(packet) - self._rest], self._opt))
+
+
+def _split(found: bytes, width: int) -> list[bytes]:
+    return [found[at : at + width] for at in range(0, len(found), width)]
+
+
+def _chance(_: bytes) -> float:
+    return random.random()
 
 
 class _Service(Mold):
@@ -95,24 +163,33 @@ class _Denial(Mold):
         return b"".join((packet[:2], self._head, packet[12:end], pointer.join(self._pieces), self._opt))
 
 
-def learn(packet: bytes, end: int, reply: bytes, found: bytes, zone: int) -> Mold | None:
+def learn(packet: bytes, end: int, reply: bytes, found: bytes, zone: int, *, turns: bool) -> Mold | None:
     """What makes replies like this one; None if there is more to it.
 
-    ``end`` is that of the question in both, ``zone`` the octets of the zone's name.
+    ``end`` is that of the question in both, ``zone`` the octets of the zone's name; ``turns`` says that the order of
+    its addresses was drawn by chance.
     """
     head, rest, body = reply[2:_HEADER], len(packet) - end, reply[end:]
     counts = tuple(int.from_bytes(reply[at : at + 2], "big") for at in (6, 8))
+    width = _ADDRESS.get(int.from_bytes(packet[end - _TYPE_CLASS : end - 2], "big"), 0)
     mold: Mold | None = None
-    if counts == (1, 0) and len(found) in _ADDRESSES and body.startswith(_QUESTION):
-        mold = _Address(head, rest, body[_OWNED + len(found) :], body[:_OWNED])
-    elif counts == (1, 0) and len(found) > 1 and body.startswith(_QUESTION):
+    if len(found) < 2:
+        mold = _denial(body, head, rest, zone + _TYPE_CLASS, end) if counts == (0, 1) else None
+    elif width and counts == (0, 0) and reply[2] & _TRUNCATED:
+        mold = _Cut(head, rest, body, len(packet))
+    elif not body.startswith(_QUESTION) or counts != (len(found) // width if width else 1, 0):
+        return None
+    elif len(found) == width:
+        mold = _Address(head, rest, body[_OWNED + width :], body[:_OWNED])
+    elif width:
+        opt = body[(_OWNED + width) * counts[0] :]
+        mold = (_Turning if turns else _Addresses)(head, rest, opt, body[:_OWNED], width)
+    else:
         at = _OWNED + _BEFORE_TARGET + end - _TYPE_CLASS - _third(packet)
         opt = body[at + _OWNED + len(found) - 2 :]
         mold = _Service(head, rest, opt, body[: _OWNED - 2], body[_OWNED : _OWNED + 4], body[at + 2 : at + _OWNED])
-    elif counts == (0, 1) and len(found) < 2:
-        mold = _denial(body, head, rest, zone + _TYPE_CLASS, end)
     # Whatever else there may be to it: what does not make the reply it was learned from is none.
-    return mold if mold is not None and mold.cast(packet, found) == reply else None
+    return mold if mold is not None and mold.makes(reply, packet, found) else None
 
 
 def _third(packet: bytes) -> int:

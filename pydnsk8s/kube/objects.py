@@ -40,6 +40,7 @@ class Service(Struct, frozen=True, gc=False):
     """``ClusterIP``, ``NodePort``, ``LoadBalancer`` or ``ExternalName``."""
     headless: bool
     cluster_ips: tuple[bytes, ...]
+    """None if it is headless or stands for another name."""
     ports: tuple[Port, ...]
     external_name: str
     """The name an ExternalName service stands for, as it was written; empty for the other types."""

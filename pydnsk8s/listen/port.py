@@ -138,7 +138,7 @@ class Port:
             return
         if keep.live and not (keep.prefix4 or keep.prefix6 or keep.scope):
             survey = partial(self.router.survey, query, block, reply.plugin)
-            gate.learn(query.packet, wire, survey, partial(_count_made, served, gate))
+            gate.learn(query.packet, wire, survey, partial(_count_made, served, gate), turns=keep.turns)
 
     def _tell_of(
         self, query: Query, reply: Reply, router: Router, site: Site | None, wire: bytes, size: int, arrived: float

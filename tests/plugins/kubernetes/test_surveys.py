@@ -32,7 +32,6 @@ BLOCK = """. {{
 {options}
     }}
     cache 30
-    loadbalance
     {more}
 }}
 """
@@ -42,8 +41,11 @@ FORMS: tuple[dict[str, Any], ...] = ({}, {}, {"edns": Edns(1232)}, {"edns": Edns
 class Asked:
     """A server block with a cluster, asked through one gate that stays, or with none to speak of."""
 
-    def __init__(self, *held: Object, options: str = "", more: str = "", blocks: str = "") -> None:
-        text = BLOCK.format(options=options, more=more) + blocks
+    def __init__(
+        self, *held: Object, options: str = "", more: str = "", blocks: str = "", balance: str = "loadbalance"
+    ) -> None:
+        text = BLOCK.format(options=options, more=f"{balance}\n{more}") + blocks
+        self.balanced = bool(balance)
         configuration = configure(corefile.parse(text, known=chain.known()))
         found = next(plugin for plugin in configuration.plugins if isinstance(plugin, Kubernetes))
         self.index = found.index
@@ -69,8 +71,21 @@ class Asked:
     def is_made(self, name: str, type: int = codes.A) -> bool:
         """Ask for a name; whether the gate made the reply, which then has to be the chain's."""
         packet, before = query(names.parse(name), type, id=7), self.made
-        assert said(self.ask(packet)) == said(self.anew(packet))
+        self.check(packet)
         return self.made > before
+
+    def check(self, packet: bytes) -> None:
+        """Ask; the reply has to be the chain's, if need be but for an order that is drawn for each."""
+        asked, anew = self.ask(packet), self.anew(packet)
+        assert said(asked) == said(anew)
+        if asked is not None and anew is not None and not self.balanced:
+            assert testing.read(asked).answer == testing.read(anew).answer
+
+    def order(self, name: str) -> list[str]:
+        """The last octets of the addresses of a name, in the order they come in."""
+        reply = self.ask(query(names.parse(name), codes.A, id=7))
+        assert reply is not None
+        return [line.rpartition(".")[2] for line in testing.read(reply).answer]
 
 
 def said(reply: bytes | None) -> object:
@@ -119,13 +134,14 @@ ALL_NAMES = tuple(some_names())
 def test_what_the_gate_makes_is_what_the_chain_says(
     options: str, held: list[Object], changed: list[Object], seed: int, data: st.DataObject
 ) -> None:
-    drawn, asked = random.Random(seed), Asked(*held, options=options)
+    drawn = random.Random(seed)
+    asked = Asked(*held, options=options, balance=drawn.choice(("", "loadbalance")))
     for change in (*changed, None):
         for name in drawn.sample(ALL_NAMES, 60):
             spelled = names.parse_keeping_case(drawn.choice((name, name, name.title())))
             type = drawn.choice((codes.A, codes.A, codes.AAAA, codes.SRV))
             packet = query(spelled, type, id=drawn.randrange(65536), **drawn.choice(FORMS))
-            assert said(asked.ask(packet)) == said(asked.anew(packet)), name
+            asked.check(packet)
         if change is not None:
             if data.draw(st.booleans()):
                 asked.index.put(change)
@@ -183,6 +199,55 @@ def test_named_ports_are_known_too() -> None:
     assert [asked.is_made(name, codes.SRV) for name in (long, f"{long[:-20]}.cluster.local")] == [False, True]
 
 
+def headless(number: int, *addresses: str) -> list[Object]:
+    """So many headless services with these endpoints: web-1, web-2 and so on."""
+    named = [f"web-{each}" for each in range(1, number + 1)]
+    return [obj for name in named for obj in (service(name), endpoints(name, *map(endpoint, addresses)))]
+
+
+def test_names_with_several_addresses_are_alike_if_they_have_as_many() -> None:
+    both = ("10.1.0.1", "2001:db8::1", "10.1.0.2", "10.1.0.1", "2001:db8::2", "10.1.0.3")
+    dual = service("dual", "10.0.0.1", "10.0.0.2", "10.0.0.3")
+    asked = Asked(*headless(4, *both), dual, service("pair"), endpoints("pair", *map(endpoint, both[:3])))
+    names = [f"{name}.shop.svc.cluster.local" for name in ("web-1", "web-2", "web-3", "web-4", "dual", "pair")]
+    assert [asked.is_made(name) for name in names] == [False, True, True, True, True, False]
+    assert [asked.is_made(name, codes.AAAA) for name in names[:4]] == [False, True, True, True]
+
+
+def test_the_order_of_several_addresses_is_drawn_for_each_where_the_chain_draws_it() -> None:
+    asked = Asked(*headless(120, "10.1.0.1", "10.1.0.2", "10.1.0.3"))
+    orders = {"".join(asked.order(f"web-{number}.shop.svc.cluster.local")) for number in range(1, 121)}
+    assert orders == {"123", "132", "213", "231", "312", "321"}
+    assert asked.made == 119
+
+
+def test_the_order_of_several_addresses_is_that_of_the_cluster_elsewhere() -> None:
+    asked = Asked(*headless(20, "10.1.0.3", "10.1.0.1", "10.1.0.2"), balance="")
+    orders = {"".join(asked.order(f"web-{number}.shop.svc.cluster.local")) for number in range(1, 21)}
+    assert orders == {"312"}
+    assert asked.made == 19
+
+
+@pytest.mark.parametrize("balance", ["loadbalance {\n prefer 10.1.0.2/32\n}", "loadbalance weighted /dev/null"])
+def test_where_the_order_depends_on_the_name_each_is_asked_for(balance: str) -> None:
+    asked = Asked(*headless(4, "10.1.0.1", "10.1.0.2"), balance=balance)
+    assert not any(asked.is_made(f"web-{number}.shop.svc.cluster.local") for number in range(1, 5))
+
+
+def test_a_reply_that_is_too_long_is_cut_as_the_chain_cuts_it() -> None:
+    # 28 addresses fit beside a name of up to 48 octets.
+    many = [endpoint(f"10.1.0.{number}") for number in range(28)]
+    sizes = (40, 40, 30, 40, 30, 29, 30, 5, 6, 40)
+    held = [f"{number}{'x' * (size - 1)}" for number, size in enumerate(sizes)]
+    asked = Asked(*(obj for name in held for obj in (service(name), endpoints(name, *many))))
+    made = [asked.is_made(f"{name}.shop.svc.cluster.local") for name in held]
+    assert made == [False, True, False, True, True, False, True, False, True, False]
+    # Whoever can take more gets it whole.
+    for name in held[:7]:
+        asked.check(query(names.parse(f"{name}.shop.svc.cluster.local"), codes.A, id=7, edns=Edns(1232)))
+    assert asked.made == sum(made)
+
+
 def test_a_change_counts_at_once() -> None:
     asked = Asked(service("a", "10.0.0.1"), service("b", "10.0.0.2"), service("c", "10.0.0.3"))
     asked.is_made("a.shop.svc.cluster.local")
@@ -211,8 +276,25 @@ async def test_a_plugin_that_looks_at_names_is_asked_for_each(more: str) -> None
     assert not any(asked.is_made(f"{name}.shop.svc.cluster.local") for name in "abc")
 
 
-KNOWN = Asked(service("a", "10.0.0.1"), endpoints("db", endpoint("10.1.0.1", "db-0")), service("db"))
+def behind(name: str, number: int) -> list[Object]:
+    """A headless service with so many endpoints."""
+    return [service(name), endpoints(name, *(endpoint(f"10.2.0.{each}") for each in range(number)))]
+
+
+KNOWN = Asked(
+    service("a", "10.0.0.1"),
+    endpoints("db", endpoint("10.1.0.1", "db-0")),
+    service("db"),
+    *behind("few", 3),
+    *behind("more", 3),
+    *behind("many", 40),
+    *behind("too-many", 40),
+)
 LEARNED = [
+    "few.shop.svc.cluster.local",
+    "more.shop.svc.cluster.local",
+    "many.shop.svc.cluster.local",
+    "too-many.shop.svc.cluster.local",
     "a.shop.svc.cluster.local",
     "gone.shop.svc.cluster.local",
     "gone.cluster.local",
