@@ -9,7 +9,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 NUMBER = 256
-_SPENT = 32  # a shelf is made anew when one key in so many has been deleted
+_SPENT = 16  # a shelf is made anew when one key in so many has been deleted
 
 
 class Shelves(Generic[K, V]):

@@ -75,8 +75,9 @@ def pods(team: str) -> Iterator[bytes]:
 
 
 def take(index: Index, kind: Kind, documents: Iterable[bytes]) -> None:
-    # In a large cluster, what a slice shares with others has long been pushed out of the shapes' memory.
-    shapes._label.cache_clear()
+    # In a large cluster, what an object shares with others has long been pushed out of the shapes' memory.
+    for memory in (shapes._label, shapes._shared, shapes._shared_ports, shapes._shared_labels):
+        memory.cache_clear()
     for each in documents:
         obj = read(kind, each)
         assert obj is not None
