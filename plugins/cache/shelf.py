@@ -113,11 +113,15 @@ class Shelf:
             return False
         queue = self._main if key in self._main or key in self._ghosts else self._small
         self._ghosts.pop(key, None)
-        if (old := queue.pop(key, None)) is not None:
+        small, main = self._small, self._main
+        if (old := queue.get(key)) is not None:
             entry.uses = old.uses  # its time ran out, not the interest in it
             self.held -= old.octets
-        small, main = self._small, self._main
-        while len(small) + len(main) >= self.capacity or self.held + entry.octets > self.room:
+            # It takes the place of the old one: a dict never uses that of a deleted key again, and would soon grow.
+            queue.move_to_end(key)
+            if self.held + entry.octets > self.room:
+                del queue[key]
+        while key not in queue and (len(small) + len(main) >= self.capacity or self.held + entry.octets > self.room):
             self._evict()
         queue[key] = entry
         self.held += entry.octets

@@ -160,9 +160,7 @@ class Index:
         held, key = self._held[type(obj)], (obj.namespace, obj.name)
         old = held.get(key)
         if old != obj:
-            if isinstance(obj, EndpointSlice) and isinstance(old, EndpointSlice):
-                obj = _sharing(obj, old)
-            held[key] = obj
+            held[key] = obj = obj if old is None else _sharing(obj, old)
             self._change(old, obj)
             if triggered and isinstance(obj, EndpointSlice):
                 self._measure(obj, triggered)
@@ -265,10 +263,13 @@ _NAMED = ("namespace", "service")
 _by_name = attrgetter("namespace", "name")
 
 
-def _sharing(new: EndpointSlice, old: EndpointSlice) -> EndpointSlice:
-    """The new slice with the old one's endpoints where they are equal: the keys of the index share their addresses."""
-    known = {endpoint: endpoint for endpoint in old.endpoints}
-    return replace(new, endpoints=tuple([known.get(endpoint, endpoint) for endpoint in new.endpoints]))
+def _sharing(new: Object, old: Object) -> Object:
+    """The new object with all that it has in common with the old one from there: the keys of the index hold it, too."""
+    common = {name: held for name in new.__struct_fields__ if (held := getattr(old, name)) == getattr(new, name)}
+    if isinstance(new, EndpointSlice) and isinstance(old, EndpointSlice):
+        known = {endpoint: endpoint for endpoint in old.endpoints}
+        common["endpoints"] = tuple([known.get(endpoint, endpoint) for endpoint in new.endpoints])
+    return replace(new, **common)
 
 
 def _findings(obj: Object | None) -> Iterator[tuple[Key, object]]:

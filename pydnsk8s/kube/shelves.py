@@ -9,6 +9,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 NUMBER = 256
+_SPENT = 16  # a shelf is made anew when one key in so many has been deleted
 
 
 class Shelves(Generic[K, V]):
@@ -33,7 +34,8 @@ class Shelves(Generic[K, V]):
         shelf = self._shelves[number]
         del shelf[key]
         self._deleted[number] += 1
-        if self._deleted[number] > len(shelf) // 2:
+        # Before the room of those deleted makes it grow: how soon that is, a dict does not say.
+        if self._deleted[number] > len(shelf) // _SPENT:
             self._shelves[number], self._deleted[number] = dict(shelf), 0
 
     def __len__(self) -> int:

@@ -139,6 +139,16 @@ class Outstanding:
         for _, wake, _, _ in waiting:
             self._loop.call_soon(wake, error)
 
+    def end(self, error: Unanswered) -> None:
+        """The same, and nothing will be asked here any more: the socket is let go of."""
+        self.fail(error)
+        # Else it and this would hold each other until the garbage collector comes by, which may take an hour.
+        self._emptied = _nobody
+
+
+def _nobody() -> None:
+    """Whom to tell of what happens on a socket that is closed."""
+
 
 def awaited(loop: asyncio.AbstractEventLoop) -> tuple[asyncio.Future[bytes], Wake]:
     """A future for the reply, or for Unanswered, and what wakes those who await it."""

@@ -103,7 +103,7 @@ class Stream(asyncio.Protocol):
         self._gone(self)
         if self._transport is not None:
             self._transport.abort()
-        self._outstanding.fail(error)
+        self._outstanding.end(error)
 
     def _emptied(self) -> None:
         self.idle_since = self._loop.time()

@@ -59,7 +59,7 @@ class Port:
             self._loop.remove_reader(self._socket)
             self._socket.close()
             self._gone(self)
-        self._outstanding.fail(Unanswered(STOPPING))
+        self._outstanding.end(Unanswered(STOPPING))
 
     def _emptied(self) -> None:
         if self._retired:

@@ -1,4 +1,4 @@
-"""A cluster's API server whose endpoints change as often as it is told, while names stay what they are."""
+"""A cluster's API server whose endpoints change as often as it is told, while they and their names stay as many."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _IDLE = 0.1
 class Changing(ApiServer):
     """Changes one endpoint at a time: a slice drawn at random has another last pod than before.
 
-    All pods that are asked for by name stay, so that every response code stays what it was.
+    All pods that are asked for by name stay, so that every response code stays what it was: each slice has had one
+    pod more from the start, which is the one that changes. So the cluster does not grow.
     """
 
     def __init__(self, cluster: Cluster, *, seed: int = 53) -> None:
@@ -32,8 +33,8 @@ class Changing(ApiServer):
         self.changes = 0
         """Changes sent so far."""
         self._draw = random.Random(seed)
-        self._slices: list[Any] = [each for service in cluster.services for each in service.slices()]
-        for document in cluster.objects():
+        self._slices: list[Json] = []
+        for document in map(self._begun, cluster.objects()):
             metadata: Any = document["metadata"]
             fields = {key: value for key, value in document.items() if key not in ("apiVersion", "kind", "metadata")}
             labels = {"labels": metadata.get("labels", {})}
@@ -63,6 +64,16 @@ class Changing(ApiServer):
         return json.dumps({"type": "MODIFIED", "object": changed}) + "\n"
 
     def changed(self, held: Json) -> Json:
-        """The slice with one pod more."""
-        comer = {"addresses": [str(_COMERS + self._draw.randrange(1 << 17))], "conditions": {"ready": True}}
-        return {**held, "endpoints": [*held["endpoints"], comer]}
+        """The slice with another last pod."""
+        return {**held, "endpoints": [*held["endpoints"][:-1], self._comer()]}
+
+    def _begun(self, document: Json) -> Json:
+        """An object of the cluster as it is listed; a slice with the pod that will change."""
+        if document["kind"] != "EndpointSlice":
+            return document
+        begun = {**document, "endpoints": [*document["endpoints"], self._comer()]}
+        self._slices.append(begun)
+        return begun
+
+    def _comer(self) -> Json:
+        return {"addresses": [str(_COMERS + self._draw.randrange(1 << 17))], "conditions": {"ready": True}}

@@ -126,6 +126,7 @@ def soak(ground: Ground, minutes: float) -> Measured:
             seen = ask(ground.ours, ground.sheet, part, pace=pace)
             asked, lost = asked + seen.queries + seen.lost, lost + seen.lost
             told = f"{seen.rate:.0f} q/s, {seen.lost} lost"
+            ground.ours.counts()  # as Prometheus does: what the gate has counted is handed in
             ground.course.tell(f"soak: {passed / 60:.1f} minutes, {held[-1][1] / 1024:.1f} MB, {told}")
         held.append((minutes, ground.ours.resident * 1024))
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,20 @@ async def test_the_octets_kept_are_bounded_too() -> None:
         await ask(held, rest, f"n{number}.example.org", "TXT")
         assert held.success.held <= 1000 * 1024
     assert len(held.success) == 20
+
+
+async def test_names_fetched_again_and_again_take_no_more_room_than_the_first_time() -> None:
+    held = cache("success 1000")
+    wanted = [f"w{number}.example.org" for number in range(300)]
+    async with stopped_clock() as time:
+        sizes = []
+        for _ in range(5):
+            for name in wanted:
+                await ask(held, rest_of_names, name)
+            sizes.append(sum(map(sys.getsizeof, (held.success._small, held.success._main))))
+            await time.advance(61)
+    assert len(held.success) == 300
+    assert set(sizes) == {sizes[0]}
 
 
 async def test_a_capacity_of_nothing_keeps_nothing_not_even_in_the_gate() -> None:

@@ -9,9 +9,9 @@ import trustme
 
 from pydnsk8s import codes, names
 from pydnsk8s.upstream import Address, Certificates, Message, Terms, Unanswered, Upstream
-from pydnsk8s.upstream.stream import Streams
+from pydnsk8s.upstream.stream import Stream, Streams
 from tests.upstream.servers import Replies, Server, question_end, reply
-from tests.upstream.test_udp import QUICK, ask, upstream
+from tests.upstream.test_udp import QUICK, ask, collector_at_rest, held, upstream
 
 
 async def test_questions_on_one_connection_may_be_answered_in_any_order() -> None:
@@ -47,6 +47,17 @@ async def test_a_connection_closed_between_two_questions_costs_no_answer() -> No
         for _ in range(4):
             assert await ask(asked, stream=True)
         assert server.connections >= 4
+
+
+@pytest.mark.usefixtures(collector_at_rest.__name__)
+async def test_a_connection_that_has_ended_is_gone_before_the_garbage_collector_comes() -> None:
+    async with Server() as server, upstream(server) as asked:
+        server.hang_up_after = 1
+        for _ in range(8):
+            assert await ask(asked, stream=True)
+        await asyncio.sleep(0.05)
+        assert server.connections >= 8
+        assert held(Stream) <= 1
 
 
 async def test_a_connection_reset_in_the_middle_is_tried_once_more() -> None:

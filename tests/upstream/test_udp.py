@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 
@@ -14,7 +15,7 @@ from pydnsk8s import codes, names
 from pydnsk8s.upstream import Message, Terms, Unanswered, Upstream, parse
 from pydnsk8s.upstream.address import Address
 from pydnsk8s.upstream.outstanding import Outstanding, Patience
-from pydnsk8s.upstream.udp import Udp
+from pydnsk8s.upstream.udp import Port, Udp
 from tests.upstream.servers import Replies, Server, reply, until
 
 QUESTION = Message.ask(names.parse_keeping_case("wWw.Example.org"), codes.A)
@@ -30,6 +31,20 @@ async def upstream(server: Server, terms: Terms = QUICK) -> AsyncIterator[Upstre
         yield asked
     finally:
         await asked.stop()
+
+
+@pytest.fixture
+def collector_at_rest() -> Iterator[None]:
+    """What is in no circle goes when nobody wants it; what is in one stays meanwhile."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def held(kind: type) -> int:
+    """How many objects of a kind there are in memory."""
+    return sum(isinstance(each, kind) for each in gc.get_objects())
 
 
 async def ask(asked: Upstream, *, stream: bool = False) -> bytes:
@@ -113,6 +128,17 @@ async def test_a_port_is_given_up_after_some_questions(monkeypatch: pytest.Monke
         for _ in range(20):
             await asyncio.gather(*(ask(asked) for _ in range(10)))
         assert len({received.port for received in server.asked}) >= 40
+
+
+async def test_a_port_that_was_given_up_is_gone_before_the_garbage_collector_comes(
+    monkeypatch: pytest.MonkeyPatch, collector_at_rest: None
+) -> None:
+    monkeypatch.setattr(Udp, "USES", 4)
+    async with Server() as server, upstream(server) as asked:
+        for _ in range(20):
+            await asyncio.gather(*(ask(asked) for _ in range(10)))
+        assert len({received.port for received in server.asked}) >= 40
+        assert held(Port) <= Udp.PORTS
 
 
 async def test_a_port_is_given_up_after_some_time() -> None:
