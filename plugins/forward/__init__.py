@@ -22,6 +22,8 @@ from pydnsk8s.upstream import Address, Message, Unanswered, Upstream, resolve
 
 _log = log.plugin("forward")
 _ALTOGETHER = 5.0  # seconds for all attempts together
+_HEADER = 10  # octets of a message's header without its id
+_TYPE_CLASS = 4  # octets that end a question
 _PAUSE = 0.02  # seconds before upstreams that all refused at once are tried again
 
 Attempt: TypeAlias = tuple[Upstream, Message, float, bool] | None
@@ -123,8 +125,8 @@ class Forward(Plugin):
         rules = self.rules
         if not self._short or not names.is_under(zone, rules.zone) or not names.are_apart(zone, rules.excepted):
             return None
-        packet = message_for(query, self._block.limit).packet
-        send = partial(self._send, packet[2:12], packet[12 + len(query.name) :])
+        tail = message_for(query, self._block.limit).tail
+        send = partial(self._send, tail[:_HEADER], tail[_HEADER + len(query.name) :])
         return Relay(zone, send, self._passed_on, self._taking)
 
     def _send(self, head: bytes, rest: bytes, name: bytes, wake: Wake) -> Upstream | None:
@@ -132,7 +134,7 @@ class Forward(Plugin):
         if self._full():
             return None
         upstream = self._candidates()[0]
-        message = Message(b"".join((b"\0\0", head, name, rest)), name + rest[:4])
+        message = Message(head + name + rest, name + rest[:_TYPE_CLASS])
         upstream.begin(message, self.rules.terms.read_timeout, wake)
         self._waiting += 1
         return upstream

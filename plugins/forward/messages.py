@@ -19,8 +19,8 @@ def message_for(query: Query, limit: int) -> Message:
     flags = query.flags & _FLAGS
     if query.packet and query.plain and (edns is None or _SMALLEST <= edns.size <= limit):
         # The client's own packet says just that.
-        packet = b"\0\0" + flags.to_bytes(2, "big") + query.packet[4:]
-        return Message(packet, packet[12 : 16 + len(query.question)])
+        packet = query.packet
+        return Message(flags.to_bytes(2, "big") + packet[4:], packet[12 : 16 + len(query.question)])
     if edns is not None:
         options = edns.options and tuple(option for option in edns.options if option[0] not in _HOP_BY_HOP)
         edns = Edns(max(_SMALLEST, min(edns.size, limit)), edns.do, 0, options)

@@ -164,24 +164,23 @@ class Relays:
 
     def pass_on(self, packet: bytes, sender: Sender, local: bytes, send: Send, now: float) -> bool:
         """Pass a packet on, if there is a route for it; else it is for the chain."""
-        starts, at = [], 12
+        at = last = 12
         try:
             while 0 < (length := packet[at]) <= _LONGEST_LABEL:
-                starts.append(at)
+                last = at
                 at += 1 + length
         except IndexError:
             return False
         zones = self._kinds.get(packet[2:12] + packet[at + 1 :])
         if zones is None or length or at - 12 >= _LONGEST_NAME or self._port.router is not self._router:
             return False
-        route, lower = zones.get(names.ROOT), packet[: at + 1].lower()
-        # The largest zone first: as a rule that is a top-level domain.
-        while route is None and starts:
-            route = zones.get(lower[starts.pop() :])
+        name = packet[12 : at + 1]
+        # As a rule the zone is a top-level domain.
+        route = zones.get(packet[last : at + 1].lower()) or self._route(zones, name.lower())
         if route is None or not (route.stamp.alive and route.other.alive):
             return False
         relayed = Relayed(self, route, packet, sender, local, send, now)
-        relayed.to = route.relay.begin(packet[12 : at + 1], relayed.wake)
+        relayed.to = route.relay.begin(name, relayed.wake)
         if relayed.to is None:
             return False
         self.held[relayed] = None

@@ -10,6 +10,7 @@ from typing import NamedTuple, Self, TypeAlias
 
 from pydnsk8s import clock, codes, wire
 from pydnsk8s.message import Edns
+from pydnsk8s.wire import matches
 
 STOPPING = "the server is stopping"
 
@@ -30,9 +31,10 @@ def reason(error: OSError) -> str:
 
 
 class Message(NamedTuple):
-    """A question ready to be sent; its first two octets are replaced by an id for each sending."""
+    """A question ready to be sent, with another id each time."""
 
-    packet: bytes
+    tail: bytes
+    """All that comes behind the id."""
     question: bytes
     """The question section alone, which the reply has to repeat octet for octet."""
 
@@ -42,7 +44,12 @@ class Message(NamedTuple):
     ) -> Self:
         """The message that asks this; the name goes out as it is spelled."""
         packet = wire.query(name, type, klass=klass, id=0, flags=flags, edns=edns)
-        return cls(packet, packet[12 : 12 + len(name) + 4])
+        return cls(packet[2:], packet[12 : 12 + len(name) + 4])
+
+    @property
+    def packet(self) -> bytes:
+        """The message with the id 0, as it goes where no id is needed."""
+        return b"\0\0" + self.tail
 
 
 Wake: TypeAlias = Callable[[bytes | Unanswered], None]
@@ -104,23 +111,27 @@ class Outstanding:
         id = next(self._ids)
         while id in self._asked:
             id = next(self._ids)
-        packet, question = message
+        tail, question = message
         self._asked[id] = (question, wake, clock.now() + seconds, seconds)
-        return id + packet[2:]
+        return id + tail
 
-    def settle(self, packet: bytes) -> None:
-        """Hand a packet to the one who waits for it; a packet that nobody waits for changes nothing."""
+    def settle(self, packet: bytes) -> bool:
+        """Hand a packet to the one who waits for it; whether somebody still waits for another.
+
+        A packet that nobody waits for changes nothing.
+        """
         id = packet[:2]
-        asked = self._asked.get(id)
-        if asked is None:
-            return
-        question, wake, _, _ = asked
-        if not wire.matches(packet, question) and not _is_bare_error(packet):
-            return
+        held = self._asked.get(id)
+        if held is None:
+            return bool(self._asked)
+        question, wake, _, _ = held
+        if not matches(packet, question) and not _is_bare_error(packet):
+            return True
         del self._asked[id]
         if not self._asked:
             self._emptied()
         wake(packet)
+        return bool(self._asked)
 
     def expire(self, now: float) -> None:
         """Tell those who have waited long enough that no answer will come."""

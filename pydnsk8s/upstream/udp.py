@@ -33,17 +33,22 @@ class Port:
         self.uses = Udp.USES
         """How many more questions may leave by this port."""
         self.opened = clock.now()
+        self._unsent: list[bytes] = []
         self._loop.add_reader(opened, self._readable)
 
     def begin(self, message: Message, seconds: float, wake: Wake) -> None:
         """Send the message; ``wake`` gets the reply, or Unanswered."""
         self.uses -= 1
-        self.outbox.put(self, self._outstanding.add(message, seconds, wake))
+        if not self._unsent:
+            self.outbox.put(self)
+        self._unsent.append(self._outstanding.add(message, seconds, wake))
 
-    def send(self, packet: bytes) -> None:
-        """Hand a packet to the kernel."""
+    def send(self) -> None:
+        """Hand the kernel all that waits to be sent."""
+        packets, self._unsent = self._unsent, []
         try:
-            self._socket.send(packet)
+            for packet in packets:
+                self._socket.send(packet)
         except OSError as error:
             self._fail(error)
 
@@ -74,8 +79,7 @@ class Port:
             except OSError as error:
                 self._fail(error)
                 return
-            self._outstanding.settle(packet)
-            if not self._outstanding:
+            if not self._outstanding.settle(packet):
                 return
 
     def _fail(self, error: OSError) -> None:
@@ -86,23 +90,23 @@ class Port:
 
 
 class Outbox:
-    """Packets to be sent together before the loop waits again: one wake-up of the other side serves them all."""
+    """Ports that send together before the loop waits again: one wake-up of the other side serves all packets."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.packets: list[tuple[Port, bytes]] = []
-        """What waits to be sent, and from where."""
+        self.ports: list[Port] = []
+        """Those with something to send."""
 
-    def put(self, port: Port, packet: bytes) -> None:
-        """Take a packet to be sent from a port."""
-        if not self.packets:
+    def put(self, port: Port) -> None:
+        """Have a port send, too."""
+        if not self.ports:
             self._loop.call_soon(self._send)
-        self.packets.append((port, packet))
+        self.ports.append(port)
 
     def _send(self) -> None:
-        packets, self.packets = self.packets, []
-        for port, packet in packets:
-            port.send(packet)
+        ports, self.ports = self.ports, []
+        for port in ports:
+            port.send()
 
 
 class Udp:
@@ -135,7 +139,7 @@ class Udp:
     def begin(self, message: Message, seconds: float, wake: Wake) -> None:
         """The same, but ``wake`` gets the reply, or Unanswered; never before this has returned."""
         port = self._port
-        if port is None or not self._left or port.uses <= 0 or not port.outbox.packets:
+        if port is None or not self._left or port.uses <= 0 or not port.outbox.ports:
             if self._closed:
                 asyncio.get_running_loop().call_soon(wake, Unanswered(STOPPING))
                 return
