@@ -32,8 +32,8 @@ _TYPES = frozenset((codes.A, codes.AAAA, codes.SRV))  # what `Plugin.passes` is 
 _ADDRESSES = frozenset((codes.A, codes.AAAA, codes.MX))  # several of these may get another order each time
 
 Send: TypeAlias = Callable[[bytes, Sender], object]
-Shape: TypeAlias = tuple[bytes, tuple[int, ...], bytes]
-"""Of a reply that came: flags and counts, the types of the records, the OPT record."""
+Shape: TypeAlias = bytes
+"""Of a reply that came: flags and counts, then the types of the records, then the OPT record."""
 
 
 class Look(NamedTuple):
@@ -70,12 +70,12 @@ class Route:
             types, last = outline(came, len(packet) - self._behind)
         except FormError:
             return None
-        end = last if types and types[-1] == codes.OPT else len(came)
-        look = self._looks.get((came[2:12], types, came[end:]))
+        end = last if types.endswith(_OPT[1:]) else len(came)
+        look = self._looks.get(came[2:12] + types + came[end:])
         if look is None:
             return None
         head, opt, counted = look
-        wire = b"".join((packet[:2], head, came[12:end], opt))
+        wire = packet[:2] + head + came[12:end] + opt
         if len(wire) > _SMALLEST:
             return None  # it may have to be cut
         if self._traffic is not None:
@@ -88,14 +88,14 @@ class Route:
         end = found.opt_at or len(came)
         head, opt = wire[2:12], wire[end:]
         # What has more to it than that is no example.
-        if wire != b"".join((wire[:2], head, came[12:end], opt)) or (opt and not opt.startswith(_OPT)):
+        if wire != wire[:2] + head + came[12:end] + opt or (opt and not opt.startswith(_OPT)):
             return
         if found.opt_at and not found.opt_last:
             return
         if len(self._looks) >= _SHAPES:
             self._looks.clear()
         counted = query.client.transport, query.client.family, query.type, query.do, reply.rcode, reply.plugin
-        self._looks[came[2:12], outline(came, found.question_end)[0], came[end:]] = Look(head, opt, counted)
+        self._looks[came[2:12] + outline(came, found.question_end)[0] + came[end:]] = Look(head, opt, counted)
 
 
 class Relayed:

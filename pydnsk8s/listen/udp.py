@@ -24,6 +24,10 @@ _HITS = 16  # replays in one wake: with as many to answer, others have to stand 
 _MISSES = 2  # of the others that are taken on in a wake: each costs as much as some replays
 _MOST_PENDING = 10_000  # queries that wait for a plugin; for one more the oldest is given up
 _IP_PKTINFO = 8  # from linux/in.h; the socket module has no name for it
+_TELL: dict[int, tuple[int, int]] = {
+    socket.AF_INET: (socket.IPPROTO_IP, _IP_PKTINFO),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO),
+}
 _PKTINFO4 = struct.Struct("@i4s4s")  # struct in_pktinfo: interface, the address we reply from, the address asked
 _PKTINFO6 = struct.Struct("@16si")  # struct in6_pktinfo
 
@@ -240,11 +244,11 @@ def _open(family: int, host: str, number: int) -> socket.socket:
         widen(opened)
         if family == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-        else:
-            opened.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         info = socket.getaddrinfo(host, number, family, socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
         opened.bind(info[0][4])
+        if not any(packed(opened.getsockname()[0])):
+            # Bound to all addresses, it has to be told which one was asked.
+            opened.setsockopt(*_TELL[family], 1)
     except OSError:
         opened.close()
         raise

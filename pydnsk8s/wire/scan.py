@@ -76,25 +76,23 @@ def _scan(wire: bytes) -> Scan:
     return Scan(flags, question_end, counts, tuple(ttls), tuple(types), opt_at, opt_last, rcode, options)
 
 
-def outline(wire: bytes, at: int) -> tuple[tuple[int, ...], int]:
-    """The types of the records behind a question, which ends at an offset, and where the last of them starts.
+def outline(wire: bytes, at: int) -> tuple[bytes, int]:
+    """The types of the records behind a question, two octets each, and where the last record starts.
 
-    As ``scan`` with less to find out; FormError if they do not fill the message exactly.
+    ``at`` is the end of the question. As ``scan`` with less to find out; FormError if they do not fill the message.
     """
-    start, types = at, []
+    start, types = at, b""
     try:
-        answers, authorities, additionals = _COUNTS.unpack_from(wire, 6)
-        for _ in range(answers + authorities + additionals):
+        for _ in range(sum(_COUNTS.unpack_from(wire, 6))):
             start = at
             at = at + 2 if wire[at] >= 0xC0 else skip_name(wire, at)
-            type, _, _, length = _RECORD.unpack_from(wire, at)
-            types.append(type)
-            at += 10 + length
+            types += wire[at : at + 2]
+            at += 10 + (wire[at + 8] << 8 | wire[at + 9])
     except (IndexError, struct.error):
         raise FormError("the message ends early") from None
     if at != len(wire):
-        raise FormError("records do not fill the message")
-    return tuple(types), start
+        raise FormError("the records do not fill the message")
+    return types, start
 
 
 def records(wire: bytes, found: Scan) -> tuple[tuple[Record, ...], tuple[Record, ...], tuple[Record, ...]]:
