@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from pydnsk8s import clock
 from pydnsk8s.gate import Sender, packed
@@ -31,6 +31,7 @@ _TELL: dict[int, tuple[int, int]] = {
 _PKTINFO4 = struct.Struct("@i4s4s")  # struct in_pktinfo: interface, the address we reply from, the address asked
 _PKTINFO6 = struct.Struct("@16si")  # struct in6_pktinfo
 
+T = TypeVar("T")
 Ancillary = list[tuple[int, int, bytes]]
 
 
@@ -81,40 +82,32 @@ class Udp:
 
     def _drain(self) -> None:
         arrived = clock.now()
-        receive, send, look = self.socket.recvfrom, self.socket.sendto, self._gate.look
+        came, emptied = _read(self.socket.recvfrom, _PACKET)
+        send, look = self.socket.sendto, self._gate.look
         outbox, replays = self._outbox, 0
-        try:
-            for _ in range(_DRAIN):
-                packet, sender = receive(_PACKET)
-                reply = look(packet, sender, arrived)
-                if reply is None:
-                    self._ask(packet, sender, self._local, send)
-                else:
-                    outbox.append((send, reply, sender))
-                    replays += 1
-            emptied = False
-        except OSError:
-            emptied = True
+        for packet, sender in came:
+            reply = look(packet, sender, arrived)
+            if reply is None:
+                self._ask(packet, sender, self._local, send)
+            else:
+                outbox.append((send, reply, sender))
+                replays += 1
         self._finish(replays, arrived, emptied=emptied)
 
     def _drain_wild(self) -> None:
         """As ``_drain`` on a socket bound to all addresses, which has to be told what to reply from."""
         arrived = clock.now()
-        receive, send, look = self.socket.recvmsg, self.socket.sendmsg, self._gate.look
+        came, emptied = _read(self.socket.recvmsg, _PACKET, 64)
+        send, look = self.socket.sendmsg, self._gate.look
         outbox, replays = self._outbox, 0
-        try:
-            for _ in range(_DRAIN):
-                packet, ancillary, _, sender = receive(_PACKET, 64)
-                reply = look(packet, sender, arrived)
-                asked, back = _turned(ancillary)
-                if reply is None:
-                    self._ask(packet, sender, asked, _sender_from(send, back))
-                else:
-                    outbox.append((_sender_from(send, back), reply, sender))
-                    replays += 1
-            emptied = False
-        except OSError:
-            emptied = True
+        for packet, ancillary, _, sender in came:
+            reply = look(packet, sender, arrived)
+            asked, back = _turned(ancillary)
+            if reply is None:
+                self._ask(packet, sender, asked, _sender_from(send, back))
+            else:
+                outbox.append((_sender_from(send, back), reply, sender))
+                replays += 1
         self._finish(replays, arrived, emptied=emptied)
 
     def _finish(self, replays: int, arrived: float, *, emptied: bool) -> None:
@@ -205,6 +198,20 @@ class Udp:
                 # The client's address cannot be reached; the next packet is another's.
                 self._unsent.add()
         outbox.clear()
+
+
+def _read(receive: Callable[..., T], *sizes: int) -> tuple[list[T], bool]:
+    """What waits in a socket, as much as is worked off in one wake, and whether that was all.
+
+    Read in one go: the kernel's work and ours, packet by packet in turns, would push each other out of the caches.
+    """
+    came: list[T] = []
+    try:
+        for _ in range(_DRAIN):
+            came.append(receive(*sizes))  # noqa: PERF401 - what came before there was no more counts
+    except OSError:
+        return came, True
+    return came, False
 
 
 def _turned(ancillary: Ancillary) -> tuple[bytes, Ancillary]:

@@ -115,23 +115,19 @@ class Outstanding:
         self._asked[id] = (question, wake, clock.now() + seconds, seconds)
         return id + tail
 
-    def settle(self, packet: bytes) -> bool:
-        """Hand a packet to the one who waits for it; whether somebody still waits for another.
-
-        A packet that nobody waits for changes nothing.
-        """
+    def settle(self, packet: bytes) -> None:
+        """Hand a packet to the one who waits for it; a packet that nobody waits for changes nothing."""
         id = packet[:2]
         held = self._asked.get(id)
         if held is None:
-            return bool(self._asked)
+            return
         question, wake, _, _ = held
         if not matches(packet, question) and not _is_bare_error(packet):
-            return True
+            return
         del self._asked[id]
         if not self._asked:
             self._emptied()
         wake(packet)
-        return bool(self._asked)
 
     def expire(self, now: float) -> None:
         """Tell those who have waited long enough that no answer will come."""
