@@ -141,6 +141,7 @@ class Gate:
         else:
             self._put(key, entry)
         while len(self._memo) + len(self._forks) > self.entries or self._held > self.octets:
+            self._families.full = True
             self._evict()
 
     def _put(self, key: bytes, entry: Entry) -> None:

@@ -7,6 +7,7 @@ gets an entry of its own.
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable, Sequence
 
 from pydnsk8s import codes
@@ -21,6 +22,7 @@ _HEADER = 10  # octets of flags and counts, with which a packet begins without i
 _TYPE_CLASS = 4  # octets that end a question
 _LONGEST_LABEL = 63  # RFC 1035 section 2.3.4, octets
 _LONGEST_NAME = 255
+_PROMOTED = 1 / 16  # of those asked for again while there is no room
 _SMALLEST = 512  # RFC 1035 section 4.2.1: octets that everybody takes
 
 
@@ -91,6 +93,8 @@ class Families:
         self._ends: set[int] = set()
         """How many octets packets end with that are the same in a family."""
         self._door = door
+        self.full = False
+        """Whether an entry has to go for each that comes."""
 
     def reply(self, packet: bytes, tail: bytes) -> bytes | None:
         """The reply for a name that is asked for the first time, if those for others tell what it is.
@@ -101,13 +105,21 @@ class Families:
         if family is None:
             return None
         found = family.found(tail)
-        if found is None or (mold := family.molds.get(len(found))) is None or self._door.knows(tail):
+        if found is None or (mold := family.molds.get(len(found))) is None or self._earns_entry(tail):
             return None
         made = mold.cast(packet, found)
         if made is None or len(made) > _SMALLEST:
             return None  # it may have to be cut
         mold.made[len(packet)] += 1
         return made
+
+    def _earns_entry(self, tail: bytes) -> bool:
+        """Whether the reply for a name should be remembered from now on, which the chain has to give for that.
+
+        As soon as it is asked for again, as long as there is room; when another entry has to go for it, later, so that
+        names asked for once in a while do not displace each other time and again.
+        """
+        return self._door.knows(tail) and not (self.full and random.random() > _PROMOTED)
 
     def _family(self, tail: bytes) -> Family | None:
         for octets in self._ends:

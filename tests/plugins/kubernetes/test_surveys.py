@@ -160,6 +160,18 @@ def test_one_reply_of_a_kind_is_enough_for_a_zone() -> None:
     assert [asked.is_made(f"web-{number}.shop.svc.cluster.local", codes.AAAA) for number in (1, 2)] == [False, True]
 
 
+def test_where_there_is_no_room_for_all_names_asked_for_in_turns_do_not_displace_each_other() -> None:
+    asked = Asked(*(service(f"web-{number}", f"10.0.0.{number}") for number in range(150)))
+    asked.gate = Gate(entries=64)
+    packets = [query(names.parse(f"web-{number}.shop.svc.cluster.local"), codes.A, id=7) for number in range(150)]
+    for turn in range(8):
+        for packet in packets:
+            assert said(asked.ask(packet)) == said(asked.anew(packet))
+        if turn == 2:
+            asked.made = 0
+    assert asked.made > 5 * 150 * 0.8
+
+
 def test_a_flood_of_missing_names_takes_no_room() -> None:
     asked = Asked(service("web", "10.0.0.1"))
     parents = (
