@@ -15,7 +15,7 @@ from tests.bench.expiring import Expiring
 from tests.bench.flood import flood
 from tests.bench.ground import Ground, Measured
 from tests.bench.load import ask
-from tests.bench.ours import Ours, kubernetes, pydnsk8s
+from tests.bench.ours import OVERFLOWED, SHED, Ours, kubernetes, pydnsk8s
 from tests.bench.overload import overload
 from tests.bench.peers import knot
 from tests.bench.question import INSIDE, NOERROR, OUTSIDE, Sheet
@@ -120,22 +120,29 @@ def soak(ground: Ground, minutes: float) -> Measured:
     try:
         measured = ground.measure("soak")
         pace, began = _MUCH * measured.busy.rate, time.monotonic()
-        held, asked, lost = [], 0, 0
+        held, asked, lost, before = [], 0, 0, _given_up(ground.ours)
         while (passed := time.monotonic() - began) < minutes * 60:
             held.append((passed / 60, ground.ours.resident * 1024))
             seen = ask(ground.ours, ground.sheet, part, pace=pace)
             asked, lost = asked + seen.queries + seen.lost, lost + seen.lost
-            told = f"{seen.rate:.0f} q/s, {seen.lost} lost"
-            ground.ours.counts()  # as Prometheus does: what the gate has counted is handed in
+            # The metrics page is read as Prometheus does: what the gate has counted is handed in.
+            given_up = _given_up(ground.ours) - before
+            told = f"{seen.rate:.0f} q/s, {seen.lost} lost, {given_up:.0f} given up so far"
             ground.course.tell(f"soak: {passed / 60:.1f} minutes, {held[-1][1] / 1024:.1f} MB, {told}")
         held.append((minutes, ground.ours.resident * 1024))
     finally:
         ground.api.rate = 0
-    measured.notes.update({"at q/s": asked / (minutes * 60), "asked": asked, "lost": lost})
+    measured.notes.update({"at q/s": asked / (minutes * 60), "asked": asked, "lost": lost, "given up": given_up})
     # What the first tenth adds is the work of filling up.
     grown = slope(held[len(held) // 10 :])
     measured.notes.update({"KiB a minute": grown.value, "give or take": grown.error})
     return replace(measured, memory=ground.ours.resident)
+
+
+def _given_up(ours: Ours) -> float:
+    """Queries that the server and its kernel gave up so far; who else is lost was lost by the client."""
+    counts = ours.counts()
+    return counts[SHED] + counts[OVERFLOWED]
 
 
 def run_phases(course: Course, names: tuple[str, ...], minutes: float) -> Iterator[Measured]:
