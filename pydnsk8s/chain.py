@@ -148,15 +148,19 @@ def join(block: ServerBlock) -> None:
 def _survey(plugin: Surveyor, before: Sequence[Plugin], query: Query) -> Survey | None:
     """What the plugin knows, as long as all before it let every such name pass alike."""
     survey = plugin.survey(query)
-    stamps = None if survey is None else _passing(before, survey.zone)
-    return None if survey is None or stamps is None else survey._replace(stamps=survey.stamps | stamps)
+    if survey is None:
+        return None
+    stamps = _passing(before, survey.zone)
+    return None if stamps is None else survey._replace(stamps=survey.stamps | stamps)
 
 
 def _relay(plugin: Relayer, before: Sequence[Plugin], query: Query, zone: bytes) -> Relay | None:
     """How the plugin does it, as long as all before it let every name in the zone pass alike."""
     stamps = _passing(before, zone)
-    relay = None if stamps is None else plugin.relay(query, zone)
-    return None if relay is None or stamps is None else relay._replace(stamps=relay.stamps | stamps)
+    if stamps is None:
+        return None
+    relay = plugin.relay(query, zone)
+    return None if relay is None else relay._replace(stamps=relay.stamps | stamps)
 
 
 def _passing(plugins: Sequence[Plugin], zone: bytes) -> frozenset[Stamp] | None:

@@ -16,8 +16,8 @@ ROOT = b"\0"
 IN_ADDR = b"\7in-addr\4arpa\0"
 IP6 = b"\3ip6\4arpa\0"
 
-_MAX_NAME = 255  # RFC 1035 section 2.3.4, octets on the wire
-_MAX_LABEL = 63
+MAX_NAME = 255  # RFC 1035 section 2.3.4, octets on the wire
+MAX_LABEL = 63
 _ESCAPE = re.compile(rb"\\(\d\d\d|\D)")
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_*/+=:,~!#%&'?^`{|}[]<>")
 
@@ -47,11 +47,11 @@ def parse_keeping_case(text: str) -> bytes:
     if not labels:
         raise ValueError("empty domain name")
     for label in labels:
-        if not 0 < len(label) <= _MAX_LABEL:
+        if not 0 < len(label) <= MAX_LABEL:
             reason = "an empty label" if not label else "a label over 63 octets"
             raise ValueError(f"not a domain name ({reason}): {text!r}")
     wire = b"".join(bytes((len(label),)) + label for label in labels) + ROOT
-    if len(wire) > _MAX_NAME:
+    if len(wire) > MAX_NAME:
         raise ValueError(f"not a domain name (over 255 octets): {text!r}")
     return wire
 
@@ -106,7 +106,7 @@ def labels(name: bytes) -> tuple[bytes, ...]:
 def join(*labels: bytes, to: bytes = ROOT) -> bytes:
     """The wire name made of these labels in front of ``to``; ValueError if it would be too long."""
     wire = b"".join([bytes((len(label),)) + label for label in labels]) + to
-    if len(wire) > _MAX_NAME or any(not 0 < len(label) <= _MAX_LABEL for label in labels):
+    if len(wire) > MAX_NAME or any(not 0 < len(label) <= MAX_LABEL for label in labels):
         raise ValueError("the name would be too long")
     return wire
 

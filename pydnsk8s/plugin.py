@@ -27,6 +27,8 @@ Turn: TypeAlias = Reply | Keep | None
 """What asking a plugin at once comes to: its reply, HAND_ON or another keep, or WAIT."""
 HAND_ON: Final = ALWAYS
 """The query is for the rest of the chain. Any other keep says the same, and that the reply holds no longer than it."""
+PASSED: Final = frozenset((codes.A, codes.AAAA, codes.SRV))
+"""Addresses and services: the types of question that ``Plugin.passes`` is about."""
 WAIT: Final = None
 """It takes more than looking in memory: ask ``answer``."""
 

@@ -20,7 +20,6 @@ from pydnsk8s import codes, names
 
 ADDRESSES = {4: codes.A, 16: codes.AAAA}
 _LONGEST_PATH = 253  # RFC 1035 section 2.3.4: with the first length octet and the root's it makes 255
-_LONGEST_LABEL = 63
 _LONGEST_TEXT = 60_000  # octets; more does not fit a message with its length octets
 _MOST = {
     "port": 0xFFFF,
@@ -110,7 +109,7 @@ def check(path: bytes) -> None:
     """Raise ValueError if a path stands for no name."""
     if len(path) > _LONGEST_PATH:
         raise ValueError("the key makes a name over 255 octets")
-    if not all(0 < len(segment) <= _LONGEST_LABEL for segment in path.split(b"/")):
+    if not all(0 < len(segment) <= names.MAX_LABEL for segment in path.split(b"/")):
         raise ValueError("the key has an empty segment, or one over 63 octets")
     if b"\0" in path:
         raise ValueError("the key has a NUL octet")

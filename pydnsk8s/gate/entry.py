@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pydnsk8s import codes
 from pydnsk8s.keep import Keep, Stamp
 from pydnsk8s.message import Tally
+from pydnsk8s.wire.parse import skip_name
 from pydnsk8s.wire.scan import scan
 
 _TTL = struct.Struct(">I")
@@ -178,10 +179,7 @@ class Fork:
 
 def question_end(packet: bytes) -> int:
     """Where the question section of a packet ends, an offset in octets."""
-    at = 12
-    while length := packet[at]:
-        at += 1 + length
-    return at + 5
+    return skip_name(packet, 12) + 4
 
 
 def _ring(reply: bytes) -> tuple[int, int, int] | None:
@@ -191,10 +189,7 @@ def _ring(reply: bytes) -> tuple[int, int, int] | None:
     for _ in range(int.from_bytes(reply[6:8], "big")):
         # A record that spells its owner out may be pointed at: such stay where they are.
         pointer = reply[at] >= 0xC0
-        start = at
-        while reply[at] and reply[at] < 0xC0:
-            at += 1 + reply[at]
-        at += 2 if reply[at] else 1
+        start, at = at, skip_name(reply, at)
         type = int.from_bytes(reply[at : at + 2], "big")
         length = int.from_bytes(reply[at + 8 : at + 10], "big")
         at += 10 + length

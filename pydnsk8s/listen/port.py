@@ -12,14 +12,13 @@ from typing import NamedTuple, TypeAlias
 from pydnsk8s import clock, codes, metrics, names
 from pydnsk8s.gate import Gate, Sender, Watch, packed
 from pydnsk8s.message import Client, Query, Reply, Seen
-from pydnsk8s.plugin import LIMIT, Later, ServerBlock
+from pydnsk8s.plugin import LIMIT, PASSED, Later, ServerBlock
 from pydnsk8s.router import Router, Site, Way
 from pydnsk8s.wire import FormError, parse, render
 
 _log = logging.getLogger("pydnsk8s.server")
-_SMALLEST = 512  # RFC 1035 section 4.2.1: octets every UDP client takes
+SMALLEST = 512  # RFC 1035 section 4.2.1: octets every UDP client takes
 _LARGEST = 65_535
-_SURVEYED = (codes.A, codes.AAAA, codes.SRV)
 
 Served: TypeAlias = tuple[metrics.Traffic, metrics.ShapeKey]
 """Where a reply was counted, and as what."""
@@ -120,7 +119,7 @@ class Port:
         # A configuration that was swapped out while its plugins worked must not be remembered.
         if not query.plain or router is not self.router:
             return wire
-        if learn and query.type in _SURVEYED and site is not None and reply.plugin in site.block.surveys:
+        if learn and site is not None and reply.plugin in site.block.surveys and is_example(query, reply, site.block):
             self._learn(query, reply, wire, site.block, gate, served)
         if gate.admits(query.packet, reply.keep):
             tallies = reply.tallies if served is None else (*reply.tallies, _Replayed(*served, gate))
@@ -133,9 +132,6 @@ class Port:
     ) -> None:
         """Show the gate a reply that may be an example of those for other names in its zone."""
         keep = reply.keep
-        # Nothing that the next one would not have: nobody to tell, no counter, no part that depends on who asks.
-        if block.watchers or reply.tallies or reply.error or (query.edns is not None and query.edns.options):
-            return
         if keep.live and not (keep.prefix4 or keep.prefix6 or keep.scope):
             survey = partial(self.router.survey, query, block, reply.plugin)
             gate.learn(query.packet, wire, survey, partial(_count_made, served, gate), turns=keep.turns)
@@ -190,6 +186,16 @@ class Port:
                 start = end
 
 
+def is_example(query: Query, reply: Reply, block: ServerBlock) -> bool:
+    """Whether the replies for other names may be like this one.
+
+    It has nothing that the next would not have: nobody to tell, no counter, no part that depends on who asks.
+    """
+    if not query.plain or query.type not in PASSED or (query.edns is not None and query.edns.options):
+        return False
+    return not (block.watchers or reply.tallies or reply.error)
+
+
 async def _send_all(query: Query, more: Iterator[Reply], wire: bytes, send: Send, limit: int) -> tuple[bytes, int]:
     """Send one message after the other; returns the last, not sent yet, and the octets of all."""
     size = len(wire)
@@ -230,9 +236,9 @@ def _room(query: Query, limit: int) -> int:
     if query.client.transport != "udp":
         return _LARGEST
     if query.edns is None:
-        return _SMALLEST
+        return SMALLEST
     # RFC 6891 section 6.2.5: sizes below 512 mean 512.
-    return min(max(query.edns.size, _SMALLEST), limit)
+    return min(max(query.edns.size, SMALLEST), limit)
 
 
 def _count_made(served: Served | None, gate: Gate, longer: int, servings: int) -> None:

@@ -14,8 +14,9 @@ from pydnsk8s import clock, codes, names
 from pydnsk8s.gate import Sender
 from pydnsk8s.gate.entry import pair
 from pydnsk8s.listen.pending import Held
-from pydnsk8s.listen.port import Port, Waiting
+from pydnsk8s.listen.port import SMALLEST, Port, Waiting, is_example
 from pydnsk8s.message import Query, Reply
+from pydnsk8s.names import MAX_LABEL, MAX_NAME
 from pydnsk8s.plugin import Take
 from pydnsk8s.relay import Relay
 from pydnsk8s.wire import FormError, Forwarded, outline
@@ -23,15 +24,11 @@ from pydnsk8s.wire import FormError, Forwarded, outline
 _KINDS = 64  # three types of question in the forms that clients give them
 _ZONES = 1024  # for each kind: a flood of made-up top-level domains does not fill the memory
 _SHAPES = 256  # for each kind and zone
-_SMALLEST = 512  # RFC 1035 section 4.2.1: octets that everybody takes
-_LONGEST_LABEL = 63  # RFC 1035 section 2.3.4, octets
-_LONGEST_NAME = 255
 _AROUND = 16  # octets of a header, and of a question's type and class
 _OPT = b"\0\0\x29"  # owner and type, with which an OPT record begins (RFC 6891 section 6.1.2)
-_TYPES = frozenset((codes.A, codes.AAAA, codes.SRV))  # what `Plugin.passes` is about
 _ADDRESSES = frozenset((codes.A, codes.AAAA, codes.MX))  # several of these may get another order each time
 
-Send: TypeAlias = Callable[[bytes, Sender], object]
+SendTo: TypeAlias = Callable[[bytes, Sender], object]
 Shape: TypeAlias = bytes
 """Of a reply that came: flags and counts, then the types of the records, then the OPT record."""
 
@@ -76,7 +73,7 @@ class Route:
             return None
         head, opt, counted = look
         wire = packet[:2] + head + came[12:end] + opt
-        if len(wire) > _SMALLEST:
+        if len(wire) > SMALLEST:
             return None  # it may have to be cut
         if self._traffic is not None:
             self._traffic.count((*counted, len(packet), len(wire)), 1, seconds)
@@ -104,7 +101,7 @@ class Relayed:
     __slots__ = ("_relays", "begun", "local", "packet", "route", "send", "sender", "to")
 
     def __init__(
-        self, relays: Relays, route: Route, packet: bytes, sender: Sender, local: bytes, send: Send, begun: float
+        self, relays: Relays, route: Route, packet: bytes, sender: Sender, local: bytes, send: SendTo, begun: float
     ) -> None:
         self._relays = relays
         self.begun = begun
@@ -153,7 +150,7 @@ Leave: TypeAlias = Callable[[Relayed, Any], None]
 class Relays:
     """The routes that one UDP socket has learned."""
 
-    def __init__(self, port: Port, held: Held, deliver: Callable[[Send, bytes, Sender], None], leave: Leave) -> None:
+    def __init__(self, port: Port, held: Held, deliver: Callable[[SendTo, bytes, Sender], None], leave: Leave) -> None:
         self.held = held
         self.deliver = deliver
         self.leave = leave
@@ -162,17 +159,17 @@ class Relays:
         self._kinds: dict[bytes, dict[bytes, Route | None]] = {}
         """By what queries have beside id and name, and by zone; None below which there is no one route."""
 
-    def pass_on(self, packet: bytes, sender: Sender, local: bytes, send: Send, now: float) -> bool:
+    def pass_on(self, packet: bytes, sender: Sender, local: bytes, send: SendTo, now: float) -> bool:
         """Pass a packet on, if there is a route for it; else it is for the chain."""
         at = last = 12
         try:
-            while 0 < (length := packet[at]) <= _LONGEST_LABEL:
+            while 0 < (length := packet[at]) <= MAX_LABEL:
                 last = at
                 at += 1 + length
         except IndexError:
             return False
         zones = self._kinds.get(packet[2:12] + packet[at + 1 :])
-        if zones is None or length or at - 12 >= _LONGEST_NAME or self._port.router is not self._router:
+        if zones is None or length or at - 12 >= MAX_NAME or self._port.router is not self._router:
             return False
         name = packet[12 : at + 1]
         # As a rule the zone is a top-level domain.
@@ -188,19 +185,23 @@ class Relays:
 
     def learn(self, waiting: Waiting, reply: Reply, wire: bytes) -> None:
         """Take a reply that somebody else gave as an example of what is sent for others like it."""
-        query, _, router, way, _, _ = waiting
+        query, later, router, way, _, _ = waiting
         if self._router is not self._port.router:
             self._router = self._port.router
             self._kinds.clear()
-        if router is not self._router or way.site is None or not isinstance(reply, Forwarded):
+        site = way.site
+        if router is not self._router or site is None or reply.plugin not in site.block.relays:
             return
-        if not _teaches(waiting, reply):
+        # Who began to wait is who had it answered: nobody in front wants to do the waiting.
+        if later.begin is None or later.behind is not None or not is_example(query, reply, site.block):
+            return
+        if not isinstance(reply, Forwarded) or not _teaches(query, reply):
             return
         zones = self._zones(query.packet[2:12] + query.packet[12 + len(query.name) :])
         route = self._route(zones, query.name)
-        above = query.name[1 + query.name[0] :]
+        above = names.parent(query.name)
         if route is None and above not in zones and reply.rcode == codes.NOERROR:
-            relay = router.relay(query, way.site, reply.plugin)
+            relay = router.relay(query, site, reply.plugin)
             zones[relay.zone if relay is not None else above] = route = relay and Route(relay, waiting)
         if route is not None:
             route.learn(query, reply, wire)
@@ -225,16 +226,10 @@ class Relays:
         return None
 
 
-def _teaches(waiting: Waiting, reply: Forwarded) -> bool:
-    """Whether others that differ in the name alone would go the same way."""
-    query, later, _, way, _, _ = waiting
-    if way.site is None or way.site.block.watchers or reply.plugin not in way.site.block.relays:
+def _teaches(query: Query, reply: Forwarded) -> bool:
+    """Whether the reply is of a shape of which all are passed back alike."""
+    if (query.klass, query.opcode) != (codes.IN, codes.OPCODE_QUERY):
         return False
-    # Nobody in front wants to do the waiting, and nothing is known of the client but what its packet says.
-    if later.begin is None or later.behind is not None or (query.edns is not None and query.edns.options):
-        return False
-    if not query.plain or query.type not in _TYPES or (query.klass, query.opcode) != (codes.IN, codes.OPCODE_QUERY):
-        return False
-    if reply.tallies or reply.rcode not in (codes.NOERROR, codes.NXDOMAIN):
+    if reply.rcode not in (codes.NOERROR, codes.NXDOMAIN):
         return False
     return sum(type in _ADDRESSES for type in reply.found.types) < 2

@@ -14,7 +14,7 @@ from pydnsk8s.gate import Sender, packed
 from pydnsk8s.listen.backlog import Backlog, dropped, widen
 from pydnsk8s.listen.pending import Held, Pending
 from pydnsk8s.listen.port import Port, Waiting
-from pydnsk8s.listen.relays import Relayed, Relays, Send
+from pydnsk8s.listen.relays import Relayed, Relays, SendTo
 from pydnsk8s.message import Client, Reply
 
 _DRAIN = 64  # packets a wake, so that TCP, timers and upstreams have their turn
@@ -53,7 +53,7 @@ class Udp:
         self._gate = port.gate("udp", 1 if bound.family == socket.AF_INET else 2)
         self._loop = asyncio.get_running_loop()
         self._wild = not any(self._local)
-        self._outbox: list[tuple[Send, bytes, Sender]] = []
+        self._outbox: list[tuple[SendTo, bytes, Sender]] = []
         self._relays = Relays(port, self._waiting, self._send_soon, self._leave)
 
     @property
@@ -123,41 +123,43 @@ class Udp:
         else:
             self._backlog.stands(arrived)
 
-    def _ask(self, packet: bytes, sender: Sender, local: bytes, send: Send) -> None:
+    def _ask(self, packet: bytes, sender: Sender, local: bytes, send: SendTo) -> None:
         """Answer what the gate does not know: mostly at once."""
         now = clock.now()
         if now - self._backlog.cut_at < _WARY and self._stands_back():
             return
         if self._relays.pass_on(packet, sender, local, send, now):
-            if len(self._waiting) > _MOST_PENDING:
-                self._give_up_oldest()
-            return
+            self._make_room()
+        else:
+            self._see_to(self._respond(packet, sender, local, now), sender, send)
+
+    def _respond(self, packet: bytes, sender: Sender, local: bytes, arrived: float) -> bytes | Waiting | None:
+        """What the chain says to a packet."""
         client = Client(packed(sender[0]), sender[1], "udp", local, self._number)
-        reply = self.port.respond(packet, client, self._gate, now)
-        if isinstance(reply, bytes):
-            self._outbox.append((send, reply, sender))
-        elif reply is not None:
-            self._pending(reply, sender, send).begin()
+        return self.port.respond(packet, client, self._gate, arrived)
 
-    def _pending(self, waiting: Waiting, sender: Sender, send: Send) -> Pending:
-        if len(self._waiting) >= _MOST_PENDING:
-            self._give_up_oldest()
-        return Pending(waiting, self._waiting, partial(self._answer, waiting, sender, send), self._loop)
-
-    def _leave(self, relayed: Relayed, came: Any) -> None:
-        """Have the chain go on with what came for a packet that was passed on."""
-        packet, sender, send = relayed.packet, relayed.sender, relayed.send
-        client = Client(packed(sender[0]), sender[1], "udp", relayed.local, self._number)
-        reply = self.port.respond(packet, client, self._gate, relayed.begun)
-        if isinstance(reply, Waiting) and reply.later.begin == relayed.route.begins:
-            self._pending(reply, sender, send).take(relayed.take(reply.query), came)
-            return
-        # Meanwhile the chain has an answer of its own, or asks somebody else.
-        relayed.end(came)
+    def _see_to(self, reply: bytes | Waiting | None, sender: Sender, send: SendTo) -> None:
+        """Send a reply, or begin to wait for it."""
         if isinstance(reply, bytes):
             self._send_soon(send, reply, sender)
         elif reply is not None:
             self._pending(reply, sender, send).begin()
+
+    def _pending(self, waiting: Waiting, sender: Sender, send: SendTo) -> Pending:
+        pending = Pending(waiting, self._waiting, partial(self._answer, waiting, sender, send), self._loop)
+        self._make_room()
+        return pending
+
+    def _leave(self, relayed: Relayed, came: Any) -> None:
+        """Have the chain go on with what came for a packet that was passed on."""
+        sender, send = relayed.sender, relayed.send
+        reply = self._respond(relayed.packet, sender, relayed.local, relayed.begun)
+        if isinstance(reply, Waiting) and reply.later.begin == relayed.route.begins:
+            self._pending(reply, sender, send).take(relayed.take(reply.query), came)
+        else:
+            # Meanwhile the chain has an answer of its own, or asks somebody else.
+            relayed.end(came)
+            self._see_to(reply, sender, send)
 
     def _stands_back(self) -> bool:
         """Whether this query is given up for others.
@@ -170,23 +172,24 @@ class Udp:
         self._stood_back.add()
         return True
 
-    def _answer(self, waiting: Waiting, sender: Sender, send: Send, reply: Reply) -> None:
+    def _answer(self, waiting: Waiting, sender: Sender, send: SendTo, reply: Reply) -> None:
         """Answer what had to wait."""
         wire = self.port.complete(waiting, reply)
         if wire is not None:
             self._send_soon(send, wire, sender)
             self._relays.learn(waiting, reply, wire)
 
-    def _send_soon(self, send: Send, reply: bytes, sender: Sender) -> None:
+    def _send_soon(self, send: SendTo, reply: bytes, sender: Sender) -> None:
         """Send a reply before the loop waits again: one wake-up of the other side serves all that leave together."""
         if not self._outbox:
             self._loop.call_soon(self._send_all)
         self._outbox.append((send, reply, sender))
 
-    def _give_up_oldest(self) -> None:
-        """Make room: who has waited longest for a plugin is the least likely to be waited for by a client."""
-        next(iter(self._waiting)).give_up()
-        self._given_up.add()
+    def _make_room(self) -> None:
+        """Of too many, give up who has waited longest: that one is the least likely to be waited for by a client."""
+        if len(self._waiting) > _MOST_PENDING:
+            next(iter(self._waiting)).give_up()
+            self._given_up.add()
 
     def _send_all(self) -> None:
         """Send everything at once: one wake-up of the other side serves it all."""
@@ -225,7 +228,7 @@ def _turned(ancillary: Ancillary) -> tuple[bytes, Ancillary]:
     return b"\0\0\0\0", []
 
 
-def _sender_from(send: Callable[..., int], back: Ancillary) -> Send:
+def _sender_from(send: Callable[..., int], back: Ancillary) -> SendTo:
     return lambda reply, sender: send((reply,), back, 0, sender)
 
 

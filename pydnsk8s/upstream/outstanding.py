@@ -8,9 +8,9 @@ import ssl
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Self, TypeAlias
 
-from pydnsk8s import clock, codes, wire
+from pydnsk8s import clock, codes
 from pydnsk8s.message import Edns
-from pydnsk8s.wire import matches
+from pydnsk8s.wire import matches, query
 
 STOPPING = "the server is stopping"
 
@@ -43,7 +43,7 @@ class Message(NamedTuple):
         cls, name: bytes, type: int, *, klass: int = codes.IN, flags: int = codes.RD, edns: Edns | None = None
     ) -> Self:
         """The message that asks this; the name goes out as it is spelled."""
-        packet = wire.query(name, type, klass=klass, id=0, flags=flags, edns=edns)
+        packet = query(name, type, klass=klass, id=0, flags=flags, edns=edns)
         return cls(packet[2:], packet[12 : 12 + len(name) + 4])
 
     @property
@@ -118,10 +118,10 @@ class Outstanding:
     def settle(self, packet: bytes) -> None:
         """Hand a packet to the one who waits for it; a packet that nobody waits for changes nothing."""
         id = packet[:2]
-        held = self._asked.get(id)
-        if held is None:
+        asked = self._asked.get(id)
+        if asked is None:
             return
-        question, wake, _, _ = held
+        question, wake, _, _ = asked
         if not matches(packet, question) and not _is_bare_error(packet):
             return
         del self._asked[id]

@@ -25,7 +25,7 @@ class Port:
 
     def __init__(self, opened: socket.socket, patience: Patience, outbox: Outbox, gone: Callable[[Port], None]) -> None:
         self._socket = opened
-        self.outbox = outbox
+        self._outbox = outbox
         self._loop = asyncio.get_running_loop()
         self._outstanding = Outstanding(patience, self._loop, self._emptied)
         self._retired = False
@@ -40,7 +40,7 @@ class Port:
         """Send the message; ``wake`` gets the reply, or Unanswered."""
         self.uses -= 1
         if not self._unsent:
-            self.outbox.put(self)
+            self._outbox.put(self)
         self._unsent.append(self._outstanding.add(message, seconds, wake))
 
     def send(self) -> None:
@@ -97,14 +97,13 @@ class Outbox:
     """Ports that send together before the loop waits again: one wake-up of the other side serves all packets."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self.ports: list[Port] = []
         """Those with something to send."""
 
     def put(self, port: Port) -> None:
         """Have a port send, too."""
         if not self.ports:
-            self._loop.call_soon(self._send)
+            asyncio.get_running_loop().call_soon(self._send)
         self.ports.append(port)
 
     def _send(self) -> None:
@@ -128,7 +127,7 @@ class Udp:
         self._reuse = reuse
         self._seats: list[Port | None] = [None] * self.PORTS
         self._open: set[Port] = set()
-        self._outbox: Outbox | None = None
+        self._outbox = Outbox()
         self._port: Port | None = None
         self._left = 0
         """From where the last question left, and how many more may now."""
@@ -143,7 +142,7 @@ class Udp:
     def begin(self, message: Message, seconds: float, wake: Wake) -> None:
         """The same, but ``wake`` gets the reply, or Unanswered; never before this has returned."""
         port = self._port
-        if port is None or not self._left or port.uses <= 0 or not port.outbox.ports:
+        if port is None or not self._left or port.uses <= 0 or not self._outbox.ports:
             if self._closed:
                 asyncio.get_running_loop().call_soon(wake, Unanswered(STOPPING))
                 return
@@ -175,8 +174,6 @@ class Udp:
         if old is not None:
             self._seats[seat] = None
             old.retire()
-        if self._outbox is None:
-            self._outbox = Outbox()
         opened = socket.socket(self._address.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
             if self._terms.source:

@@ -6,13 +6,13 @@ import struct
 
 from pydnsk8s import codes, subnet
 from pydnsk8s.message import Client, Edns, Query
+from pydnsk8s.names import MAX_NAME
 
 _HEADER = struct.Struct(">HHHHHH")
 _RECORD = struct.Struct(">HHIH")
 _TYPE_CLASS = struct.Struct(">HH")
 _ACCEPTED = frozenset((codes.OPCODE_QUERY, codes.OPCODE_NOTIFY))
 _OPT = b"\0\0\x29\x04\xd0\0\0\0\0\0\0"  # without options, for 1232 octets
-_MAX_NAME = 255
 _LEAST_SOA = 22  # octets of SOA data: two names and five numbers
 
 
@@ -42,7 +42,7 @@ def parse(packet: bytes, client: Client) -> Query:
     at += 1
     # Nearly all queries differ from one seen before in id and name only.
     kind = _kinds.get(packet[2:12] + packet[at:])
-    if kind is None or length or at - 12 > _MAX_NAME:
+    if kind is None or length or at - 12 > MAX_NAME:
         return _parse(packet, client)
     question = packet[12:at]
     query = Query(question.lower(), kind[0], kind[1])
@@ -105,7 +105,7 @@ def _read(packet: bytes, client: Client, others: int, additionals: int) -> Query
             raise FormError("a compressed question")
         at += 1 + length
     at += 1
-    if at - 12 > _MAX_NAME:
+    if at - 12 > MAX_NAME:
         raise FormError("a name over 255 octets")
     question = packet[12:at]
     type, klass = _TYPE_CLASS.unpack_from(packet, at)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pydnsk8s import codes
 from pydnsk8s.message import Record
+from pydnsk8s.names import MAX_NAME
 from pydnsk8s.rdata import LAYOUTS
 from pydnsk8s.wire.parse import FormError, read_options, skip_name
 
@@ -14,7 +15,6 @@ _HEADER = struct.Struct(">HHHHHH")
 _COUNTS = struct.Struct(">HHH")
 _RECORD = struct.Struct(">HHIH")
 _TYPE_CLASS = struct.Struct(">HH")
-_MAX_NAME = 255
 
 
 class Scan(NamedTuple):
@@ -168,7 +168,7 @@ def _name(wire: bytes, at: int, expanded: dict[int, bytes]) -> tuple[bytes, int]
             end = end or at + 1
             break
     name = b"".join(parts)
-    if len(name) > _MAX_NAME:
+    if len(name) > MAX_NAME:
         raise FormError("a name over 255 octets")
     for start, before in starts:
         expanded[start] = b"".join(parts[before:])

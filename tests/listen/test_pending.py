@@ -11,6 +11,7 @@ from pydnsk8s.chain import join, link
 from pydnsk8s.listen import udp
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import Later, Plugin, Rest, Take, Wake
+from pydnsk8s.plugins.forward import Forward
 from tests.upstream.servers import Behaviour, Replies, reply, until
 from tests.upstream.servers import Server as Upstream
 
@@ -56,8 +57,15 @@ async def test_options_that_ask_for_more_than_one_packet_get_it(option: str) -> 
             assert (await ask(server)).answer == ["www.example.org. 300 A 192.0.2.1"]
 
 
-async def test_more_than_may_wait_for_an_upstream_are_refused_until_one_is_answered() -> None:
+KNOWN = pytest.mark.parametrize("known", [False, True], ids=["first", "relayed"])
+"""Whether others like it have been forwarded before, so that a query is passed on as it is."""
+
+
+@KNOWN
+async def test_more_than_may_wait_for_an_upstream_are_refused_until_one_is_answered(*, known: bool) -> None:
     async with Upstream() as upstream, forwarding("forward . {} {\nmax_concurrent 3\n}", upstream) as server:
+        if known:
+            await ask(server)
         for _ in range(2):
             upstream.delay = 0.05
             with Udp() as client:
@@ -138,9 +146,15 @@ async def test_a_plugin_that_fails_while_it_waits_costs_that_query(
     assert caplog.text.count("no such thing") == 1
 
 
-async def test_of_too_many_that_wait_for_an_upstream_the_oldest_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@KNOWN
+async def test_of_too_many_that_wait_for_an_upstream_the_oldest_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, *, known: bool
+) -> None:
     monkeypatch.setattr(udp, "_MOST_PENDING", 3)
-    async with Upstream() as upstream, forwarding("forward . {}", upstream) as server:
+    async with Upstream() as upstream, forwarding("forward . {} {\nmax_concurrent 100\n}", upstream) as server:
+        if known:
+            await ask(server)
+            upstream.asked.clear()
         upstream.delay = 0.1
         with Udp() as client:
             for id in range(10):
@@ -149,6 +163,9 @@ async def test_of_too_many_that_wait_for_an_upstream_the_oldest_is_given_up(monk
             assert listener(server).pending == 3
             assert sorted([await client.id() for _ in range(3)]) == [7, 8, 9]
             assert listener(server).pending == 0
+            # Nobody waits for an upstream any more either.
+            assert server.configuration is not None
+            assert [plugin._waiting for plugin in server.configuration.plugins if isinstance(plugin, Forward)] == [0]
             upstream.delay = 0.0
             send(client, server, 12)
             assert await client.id() == 12

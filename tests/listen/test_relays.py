@@ -13,10 +13,9 @@ import pytest
 from pydnsk8s import codes, corefile, metrics, names, testing
 from pydnsk8s.chain import join
 from pydnsk8s.keep import Keep, Stamp
-from pydnsk8s.listen import relays, udp
+from pydnsk8s.listen import relays
 from pydnsk8s.message import Edns, Query, Reply
 from pydnsk8s.plugin import HAND_ON, Plugin, Turn
-from pydnsk8s.plugins.forward import Forward
 from pydnsk8s.server import Server
 from pydnsk8s.wire import query
 from tests.upstream.servers import Behaviour, Replies, question_end, reply, until
@@ -223,36 +222,6 @@ async def test_when_nobody_answers_the_client_is_told(caplog: pytest.LogCaptureF
         assert (await ask(server)).rcode == "SERVFAIL"
         assert asked(mute)["www.example.org."] == 3  # as often as the chain would have tried
     assert "no reply within 0.02 s" in caplog.text
-
-
-async def test_more_than_may_wait_for_an_upstream_are_refused_until_one_is_answered() -> None:
-    async with Upstream() as upstream, forwarding("forward . {} {\nmax_concurrent 3\n}", upstream) as server:
-        await ask(server)
-        for _ in range(2):
-            upstream.delay = 0.05
-            with Udp() as client:
-                for id in range(5):
-                    send(client, server, id)
-                assert [await client.id() for _ in range(5)][:2] == [3, 4]
-            upstream.delay = 0.0
-            assert (await ask(server)).rcode == "NOERROR"
-
-
-async def test_of_too_many_that_wait_the_oldest_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(udp, "_MOST_PENDING", 3)
-    async with Upstream() as upstream, forwarding("forward . {} {\nmax_concurrent 100\n}", upstream) as server:
-        await ask(server)
-        upstream.delay = 0.1
-        with Udp() as client:
-            for id in range(10):
-                send(client, server, id)
-            await until(lambda: len(upstream.asked) == 11)
-            assert listener(server).pending == 3
-            assert sorted([await client.id() for _ in range(3)]) == [7, 8, 9]
-        assert listener(server).pending == 0
-        assert server.configuration is not None
-        # Nobody waits for an upstream any more either.
-        assert [plugin._waiting for plugin in server.configuration.plugins if isinstance(plugin, Forward)] == [0]
 
 
 async def test_each_client_gets_its_own_answer() -> None:
