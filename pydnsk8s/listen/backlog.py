@@ -1,9 +1,10 @@
 """What waits in a UDP socket: a burst is worked off, but a queue that stands is cut down, the oldest first.
 
-Rules: a queue that empties within ``_PATIENCE`` is a burst, and all of it is answered. One that does not is overload:
-what waits longer than ``_FRESH`` is read and given up, so that the server's time goes to queries whose clients still
-wait; and the buffer is made short, for what the kernel turns away costs us nothing. This is controlled delay for the
-queue of a server (Maurer, "Fail at Scale", ACM Queue 13:8, 2015).
+Rules: a queue that empties, or whose queries wait for less and less, is a burst, and all of it is answered. One whose
+queries have waited longer than ``_FRESH`` for all of ``_PATIENCE`` is overload: what is older is read and given up, so
+that the server's time goes to queries whose clients still wait; and the buffer is made short, for what the kernel
+turns away costs us nothing. This is controlled delay for the queue of a server (Maurer, "Fail at Scale", ACM Queue
+13:8, 2015).
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import time
 
 from pydnsk8s import metrics
 
-_PATIENCE = 0.1  # seconds until a queue that was never empty is overload
-_FRESH = 0.05  # seconds a query may wait then
+_FRESH = 0.05  # seconds a query may wait
+_PATIENCE = 0.1  # seconds until more than that is overload
+_FALL = 0.9  # of the age there was: a queue whose queries become this much younger is being worked off
 _WARY = 1.0  # seconds after an overload in which a queue is overload at once: floods come with gaps
 _AT_MOST = 4096  # queries given up a wake, some milliseconds: TCP, timers and upstreams have their turn
 _CHUNK = 16  # queries given up between two looks at the age
@@ -48,6 +50,25 @@ def dropped(server: str, reason: str) -> metrics.Counter:
     return _DROPPED.labels(server, reason)
 
 
+class Trend:
+    """How old queries are when they are read, and whether that gets better."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        """Since when they have been too old, and did not become much younger."""
+        self._age = 0.0
+        """How old they were then."""
+
+    def overload(self, age: float, now: float) -> bool:
+        """Whether they have been too old for too long; ages and times in seconds."""
+        if age <= _FRESH:
+            self._since = None
+        elif self._since is None or age < self._age * _FALL:
+            # Who was held up catches up. As each such age is a tenth below the one before, that comes to an end.
+            self._since, self._age = now, age
+        return self._since is not None and now - self._since > _PATIENCE
+
+
 class Backlog:
     """The queries in the kernel's buffer of one socket."""
 
@@ -59,6 +80,7 @@ class Backlog:
         self._overflowed = 0
         self._buffer = _size(bound)
         self._standing_since: float | None = None
+        self._trend = Trend()
         self._overloaded: float | None = None
         """When it was last so."""
         self.cut_at = -math.inf
@@ -68,7 +90,7 @@ class Backlog:
 
     def emptied(self, now: float) -> None:
         """Take note that there was nothing more to read."""
-        self._standing_since = None
+        self._stood()
         if self._overloaded is not None and now - self._overloaded > _WARY:
             self._overloaded = None
             # The kernel doubles what it is told.
@@ -78,11 +100,18 @@ class Backlog:
         """Take note that a wake has left something unread; give up what waits too long if that goes on."""
         if self._standing_since is None:
             self._standing_since = now
-        over, stood = self._overloaded is not None, now - self._standing_since
-        # The kernel notes times only once it has been asked for one, so that is done some time ahead; a server that is
-        # never near its limits pays nothing for it.
-        if (over or stood > _PATIENCE / 2) and self._age() > _FRESH and (over or stood > _PATIENCE):
-            self._cut(now)
+        over = self._overloaded is not None
+        # The kernel notes times only once it has been asked for one: a server that is never near its limits pays
+        # nothing for it.
+        if over or now - self._standing_since > _PATIENCE / 2:
+            age = self._age()
+            if self._trend.overload(age, now) or (over and age > _FRESH):
+                self._cut(now)
+
+    def _stood(self) -> None:
+        """Start afresh: nothing waits any longer."""
+        if self._standing_since is not None:
+            self._standing_since, self._trend = None, Trend()
 
     def settle(self) -> None:
         """Count what the kernel has dropped since the last time."""
@@ -114,7 +143,7 @@ class Backlog:
                     receive(scrap)
                     count += 1
         except BlockingIOError:
-            self._standing_since = None
+            self._stood()
         self._shed.add(count)
 
     def _begin(self, now: float) -> None:
