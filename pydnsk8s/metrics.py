@@ -5,6 +5,7 @@ Rule: counting is cheap and reading pays. A query costs one dictionary update; t
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left
 from itertools import accumulate
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeAlias, TypeVar
@@ -24,8 +25,8 @@ SLIM_TIMES = tuple(0.00025 * 10**power for power in range(5))
 SIZES = (0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16e3, 32e3, 48e3, 64e3)
 """Histogram bounds for packets, in octets."""
 
-before_scrape: list[Callable[[], None]] = []
-"""Called before the numbers are read, so that whoever saved some up can hand them in."""
+before_scrape: list[Callable[[], Iterator[None] | None]] = []
+"""Called before the numbers are read, so that whoever saved some up can hand them in: many in turns, a few each."""
 
 
 class Counter:
@@ -229,10 +230,6 @@ class _House:
     """Shows the families of this module to prometheus_client."""
 
     def collect(self) -> Iterator[Metric]:
-        for hook in tuple(before_scrape):
-            hook()
-        for count in _traffic.values():
-            count.settle()
         for family in _families.values():
             metric = _metric(family)
             if metric.samples:
@@ -268,6 +265,27 @@ def exposition(*more: Collector) -> tuple[str, bytes]:
 
     Always the classic text format, as CoreDNS answers too, whatever newer ones the reader would take.
     """
+    for _ in _handed_in():
+        pass
+    return _text(*more)
+
+
+async def exposition_in_turns(*more: Collector) -> tuple[str, bytes]:
+    """The same, with queries answered in between: handing in what was counted of many names takes a while."""
+    for _ in _handed_in():
+        await asyncio.sleep(0)
+    return _text(*more)
+
+
+def _handed_in() -> Iterator[None]:
+    for hook in tuple(before_scrape):
+        yield from hook() or ()
+    for count in tuple(_traffic.values()):
+        count.settle()
+        yield
+
+
+def _text(*more: Collector) -> tuple[str, bytes]:
     from prometheus_client import CollectorRegistry
     from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 

@@ -8,6 +8,7 @@ import errno
 import gc
 import logging
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -58,11 +59,11 @@ class _Open:
     def pending(self) -> int:
         return sum(listener.pending for listener in self.listeners)
 
-    def settle(self) -> None:
-        """Hand in all counts that are still held back."""
-        self.port.settle()
+    def settling(self) -> Iterator[None]:
+        """Hand in all counts that are still held back, a few at a time."""
         for datagrams in self.udp:
             datagrams.settle()
+        yield from self.port.settling()
 
     async def close(self, within: float = _DRAIN) -> None:
         """Read no more, let the queries in work finish, close."""
@@ -72,7 +73,8 @@ class _Open:
             async with asyncio.timeout(within):
                 while self.pending:  # noqa: ASYNC110 - no one event tells when many small things are done
                     await asyncio.sleep(0.01)
-        self.settle()
+        for _ in self.settling():
+            pass
         for listener in self.listeners:
             listener.close()
 
@@ -133,12 +135,12 @@ class Server:
         _raise_file_limit()
         corefile = read(self.source, port=self.default_port)
         configuration = configure(corefile, port=self.default_port, process=self)
-        metrics.before_scrape.append(self._settle)
+        metrics.before_scrape.append(self._settling)
         try:
             self._bind(configuration)
             await self._begin(configuration, [])
         except BaseException:
-            metrics.before_scrape.remove(self._settle)
+            metrics.before_scrape.remove(self._settling)
             await self._close_all()
             raise
         self.configuration = configuration
@@ -258,16 +260,16 @@ class Server:
         await self._close_all()
         await _stop_all(self._plugins)
         self._plugins = []
-        metrics.before_scrape.remove(self._settle)
+        metrics.before_scrape.remove(self._settling)
 
     def abort(self, message: str) -> None:
         """Stop the server because of something that makes it useless."""
         self.fatal = self.fatal or message
         self.stopping.set()
 
-    def _settle(self) -> None:
-        for held in self._open.values():
-            held.settle()
+    def _settling(self) -> Iterator[None]:
+        for held in tuple(self._open.values()):
+            yield from held.settling()
 
     async def _close_all(self) -> None:
         held, self._open = list(self._open.values()), {}

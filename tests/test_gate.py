@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import socket
 from dataclasses import dataclass, field
@@ -252,6 +253,23 @@ def test_octets_are_bounded_too() -> None:
         learn(gate, numbered(b"n", number))
         assert gate._held <= 10_000
     assert 0 < len(gate) < 30
+
+
+def test_replays_while_the_counts_are_handed_in_are_counted_once() -> None:
+    gate, tally = Gate(), Counter()
+    wanted = [numbered(b"n", number) for number in range(1000)]
+    for name in wanted:
+        gate.remember(question(name), reply_to(name), ALWAYS, ADDRESS, 0.0, tallies=(tally,))
+        assert gate.look(question(name), HERE, 0.0)
+    counts = []
+    for _ in gate.settling():
+        counts.append(tally.count)
+        assert gate.look(question(wanted[0]), HERE, 0.0)
+        assert gate.look(question(wanted[-1]), HERE, 0.0)
+    assert len(counts) > 5
+    assert all(0 < more - less < 200 for less, more in itertools.pairwise(counts))
+    gate.settle()
+    assert tally.count == 1000 + 2 * len(counts)
 
 
 def test_a_flood_of_clients_is_bounded() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -114,6 +116,23 @@ def test_hooks_run_before_the_numbers_are_read() -> None:
     metrics.before_scrape.append(hook)
     try:
         assert sample("coredns_test_hook") == 7
+    finally:
+        metrics.before_scrape.remove(hook)
+
+
+async def test_others_have_their_turn_while_many_numbers_are_handed_in() -> None:
+    gauge = metrics.gauge("coredns_test_turns", "How often others had their turn.").labels()
+
+    def hook() -> Iterator[None]:
+        for _ in range(3):
+            asyncio.get_running_loop().call_soon(gauge.add)
+            yield
+
+    metrics.before_scrape.append(hook)
+    try:
+        _, text = await metrics.exposition_in_turns()
+        assert b"coredns_test_turns 3.0" in text
+        assert sample("coredns_test_turns") == 3
     finally:
         metrics.before_scrape.remove(hook)
 

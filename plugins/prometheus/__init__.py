@@ -108,9 +108,9 @@ class Prometheus(Plugin):
             for plugin in self._block.plugins:
                 metrics.PLUGIN_ENABLED.labels(*labels, plugin.name).set(1)
 
-    def _show(self) -> http.Response:
+    async def _show(self) -> http.Response:
         from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR
 
         more = [PROCESS_COLLECTOR, GC_COLLECTOR, PLATFORM_COLLECTOR] if self.runtime else [PROCESS_COLLECTOR]
-        type, text = metrics.exposition(*more)
+        type, text = await metrics.exposition_in_turns(*more)
         return http.Response(200, text, type)

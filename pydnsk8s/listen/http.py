@@ -12,12 +12,12 @@ import re
 import socket
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import h11
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from ssl import SSLContext
 
 _MOST_CONNECTIONS = 64
@@ -53,10 +53,14 @@ class Response(NamedTuple):
     type: str = "text/plain; charset=utf-8"
 
 
+Show: TypeAlias = "Callable[[], Response | Awaitable[Response]]"
+"""Makes what a page says; who takes a while is awaited."""
+
+
 class Page:
     """A path that one plugin shows at an address, until it withdraws it."""
 
-    def __init__(self, path: str, show: Callable[[], Response], ssl: SSLContext | None, listener: _Listener) -> None:
+    def __init__(self, path: str, show: Show, ssl: SSLContext | None, listener: _Listener) -> None:
         self.path = path
         self.show = show
         self.ssl = ssl
@@ -77,7 +81,7 @@ class Page:
         await self._listener.take_down(self)
 
 
-async def serve(address: Address, path: str, show: Callable[[], Response], ssl: SSLContext | None = None) -> Page:
+async def serve(address: Address, path: str, show: Show, ssl: SSLContext | None = None) -> Page:
     """Show a page; OSError if the address cannot be had."""
     host = await _resolve(address)
     listener = _listeners.get(address)
@@ -209,7 +213,7 @@ class _Listener:
                 return False
             # A body is of no use to any page: it is not read, so nothing can follow it.
             bare = type(connection.next_event()) is h11.EndOfMessage
-            response = self._answer(request)
+            response = await self._answer(request)
         except h11.RemoteProtocolError as error:
             response = Response(error.error_status_hint, b"")
         async with asyncio.timeout(_PATIENCE):
@@ -217,14 +221,15 @@ class _Listener:
             await writer.drain()
         return bare and connection.our_state is h11.DONE
 
-    def _answer(self, request: h11.Request) -> Response:
+    async def _answer(self, request: h11.Request) -> Response:
         path = request.target.partition(b"?")[0].decode("ascii")
         page = next((page for page in reversed(self._pages) if page.path == path), None)
         if page is None:
             return Response(404, b"404 page not found\n")
         if request.method not in (b"GET", b"HEAD"):
             return Response(405, b"")
-        return page.show()
+        shown = page.show()
+        return shown if isinstance(shown, Response) else await shown
 
 
 async def _receive(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Request | None:

@@ -58,8 +58,13 @@ class Port:
 
     def settle(self) -> None:
         """Hand in all counts that are still held back."""
-        for gate in self.gates.values():
-            gate.settle()
+        for _ in self.settling():
+            pass
+
+    def settling(self) -> Iterator[None]:
+        """The same, a few at a time: wherever it yields there may be queries."""
+        for gate in tuple(self.gates.values()):
+            yield from gate.settling()
 
     def respond(self, packet: bytes, client: Client, gate: Gate, arrived: float) -> bytes | Waiting | None:
         """The reply to a packet that the gate does not know, or what has to be waited for; None to send nothing."""
