@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pydnsk8s import codes
 from tests.bench.counted import REPLAYS
 from tests.bench.course import Course
 from tests.bench.expiring import Expiring
-from tests.bench.load import Round, ask
+from tests.bench.load import Round, ask, asking
 from tests.bench.openloop import percentile
 from tests.bench.ours import ANSWERED, Ours
 from tests.bench.question import GOOD, Sheet
@@ -23,6 +24,7 @@ from tests.bench.servers import ROOT, SERVER_CORE, BenchError, Server, worked
 from tests.bench.tiers import Cluster
 
 _LONG = 120.0  # seconds at most for a sheet that is played to its end
+_OWN = 10_000.0  # queries a second of the client with its own pace where others can ask the rest
 FASTEST = 40_000.0
 """Queries a second that the client with its own pace can send."""
 
@@ -147,12 +149,28 @@ class Ground:
         sheet = sheet or self.sheet
         busy, hits = self.busy(sheet, _LONG if times else self.course.seconds, times)
         between()
-        rate = min(busy.rate / 2, FASTEST)
+        # Where each question comes once, or may fail, it asks alone.
+        alone, half = bool(times) or paced is not None, busy.rate / 2
+        rate = min(half, FASTEST if alone else _OWN)
+        others = 0.0 if alone else half - rate
         seconds = min(self.course.seconds, len(sheet.questions) * times / rate) if times else self.course.seconds
-        pace = self.pace(paced or sheet, rate, seconds, failing=failing)
+        with self._crowd(sheet, others):
+            pace = self.pace(paced or sheet, rate, seconds, failing=failing)
+        pace.rate += others
         measured = Measured(name, busy, pace, hits, self.ours.resident, judged)
         self.course.tell(told(measured))
         return measured
+
+    @contextmanager
+    def _crowd(self, sheet: Sheet, rate: float) -> Iterator[None]:
+        """Others ask so many queries a second while the block lasts."""
+        if rate < 1:
+            yield
+            return
+        with asking(self.ours, sheet, _LONG, pace=rate) as begun:
+            yield
+            if not begun.lasts:
+                raise BenchError(f"dnsperf ended too early: {begun.outcome()}")
 
     def pace(
         self, sheet: Sheet, rate: float, seconds: float, *, failing: bool = False, spells: Path | None = None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 
 from tests.bench import mixes, outside, tiers
@@ -14,7 +16,7 @@ from tests.bench.course import Course
 from tests.bench.expiring import Expiring
 from tests.bench.flood import flood
 from tests.bench.ground import Ground, Measured
-from tests.bench.load import ask
+from tests.bench.load import Asking, asking
 from tests.bench.ours import OVERFLOWED, SHED, Ours, kubernetes, pydnsk8s
 from tests.bench.overload import overload
 from tests.bench.peers import knot
@@ -115,34 +117,50 @@ PHASES: dict[str, Callable[[Ground], Measured]] = {
 
 def soak(ground: Ground, minutes: float) -> Measured:
     """The mix at four fifths of the rate for long, while ten endpoints change every second: does memory grow?"""
-    part = min(_PART, minutes * 60 / 10)
+    ours = ground.ours
     ground.api.rate = 10
     try:
         measured = ground.measure("soak")
-        pace, began = _MUCH * measured.busy.rate, time.monotonic()
-        held, asked, lost, before = [], 0, 0, _given_up(ground.ours)
-        while (passed := time.monotonic() - began) < minutes * 60:
-            held.append((passed / 60, ground.ours.resident * 1024))
-            seen = ask(ground.ours, ground.sheet, part, pace=pace)
-            asked, lost = asked + seen.queries + seen.lost, lost + seen.lost
-            # The metrics page is read as Prometheus does: what the gate has counted is handed in.
-            given_up = _given_up(ground.ours) - before
-            told = f"{seen.rate:.0f} q/s, {seen.lost} lost, {given_up:.0f} given up so far"
-            ground.course.tell(f"soak: {passed / 60:.1f} minutes, {held[-1][1] / 1024:.1f} MB, {told}")
-        held.append((minutes, ground.ours.resident * 1024))
+        before, full = _given_up(ours), _found_full()
+        with asking(ours, ground.sheet, minutes * 60, pace=_MUCH * measured.busy.rate) as begun:
+            held = list(_held(ground, begun, min(_PART, minutes * 60 / 10)))
+            seen = begun.outcome()
     finally:
         ground.api.rate = 0
-    measured.notes.update({"at q/s": asked / (minutes * 60), "asked": asked, "lost": lost, "given up": given_up})
+    given_up = _given_up(ours) - before
+    measured.notes.update({"at q/s": seen.rate, "asked": seen.queries + seen.lost, "lost": seen.lost})
+    measured.notes.update({"given up": given_up, "buffers full": _found_full() - full})
     # What the first tenth adds is the work of filling up.
     grown = slope(held[len(held) // 10 :])
     measured.notes.update({"KiB a minute": grown.value, "give or take": grown.error})
-    return replace(measured, memory=ground.ours.resident)
+    return replace(measured, memory=ours.resident)
+
+
+def _held(ground: Ground, begun: Asking, part: float) -> Iterator[tuple[float, float]]:
+    """The minutes since the begin and the KiB held then, from time to time while somebody asks."""
+    ours, began, before = ground.ours, time.monotonic(), _given_up(ground.ours)
+    while begun.lasts:
+        minutes, held = (time.monotonic() - began) / 60, ours.resident
+        yield minutes, held * 1024
+        # The metrics page is read as Prometheus does: what the gate has counted is handed in.
+        given_up = _given_up(ours) - before
+        ground.course.tell(f"soak: {minutes:.1f} minutes, {held:.2f} MB, {given_up:.0f} given up so far")
+        with suppress(subprocess.TimeoutExpired):
+            begun.process.wait(part)
 
 
 def _given_up(ours: Ours) -> float:
-    """Queries that the server and its kernel gave up so far; who else is lost was lost by the client."""
+    """Queries that the server and its kernel gave up so far."""
     counts = ours.counts()
     return counts[SHED] + counts[OVERFLOWED]
+
+
+def _found_full() -> int:
+    """Packets for which there was no room in a socket so far, whoever's it is."""
+    names, values = (
+        line.split() for line in Path("/proc/net/snmp").read_text().splitlines() if line.startswith("Udp:")
+    )
+    return int(values[names.index("RcvbufErrors")])
 
 
 def run_phases(course: Course, names: tuple[str, ...], minutes: float) -> Iterator[Measured]:
