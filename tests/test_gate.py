@@ -247,6 +247,28 @@ def test_a_working_set_that_shifts_is_remembered_again() -> None:
     assert max(ask_all(b"new") for _ in range(10)) == 90
 
 
+def test_with_everything_asked_again_who_comes_waits_for_no_more_than_a_few_looks() -> None:
+    gate, tally = Gate(entries=1000), Counter()
+    for number in range(1000):
+        name = numbered(b"hot", number)
+        gate.remember(question(name), reply_to(name), ALWAYS, ADDRESS, 0.0, tallies=(tally,))
+        assert gate.look(question(name), HERE, 0.0)
+    new = numbered(b"new", 0)
+    looks = 0
+    while gate.look(question(new), HERE, 0.0) is None:
+        before = tally.count
+        learn(gate, new)
+        assert tally.count - before < 20  # each look hands in the one replay of an entry
+        looks += 1
+    assert 1 < looks < 200
+
+
+def test_a_reply_too_large_for_the_gate_is_not_remembered() -> None:
+    gate = Gate(octets=100)
+    learn(gate, NAMES[0])
+    assert len(gate) == gate._held == 0
+
+
 def test_octets_are_bounded_too() -> None:
     gate = Gate(octets=10_000)
     for number in range(200):

@@ -23,6 +23,7 @@ from pydnsk8s.survey import Survey
 __all__ = ["Gate", "Sender", "Watch", "packed"]
 
 _SETTLED = 128  # entries, in a tenth of a millisecond
+_LOOKS = 16  # at entries that may go for one that comes
 
 
 @lru_cache(4096)
@@ -134,6 +135,8 @@ class Gate:
         # The question as the key has it; who spelled it otherwise gets it back as it was.
         tail = b"".join((reply[2:12], key[10 : end - 2], reply[end:]))
         entry = Entry(tail, keep, now, tallies, end)
+        if not self._has_room(key, entry.cost):
+            return
         if watch is not None:
             # Replays that somebody watches go the longer way.
             entry.watch = watch
@@ -142,9 +145,22 @@ class Gate:
             self._fork(key, entry, address, keep.prefix4 if len(address) == 4 else keep.prefix6)
         else:
             self._put(key, entry)
-        while len(self._memo) + len(self._forks) > self.entries or self._held > self.octets:
+
+    def _has_room(self, key: bytes, octets: int) -> bool:
+        """Whether there is room for so many octets more, which is made as far as it can be within a moment.
+
+        With nobody left who was not asked again of late, finding one takes a look at all; so the one that comes has to
+        wait until it is asked for once more, and the looking goes on then.
+        """
+        for _ in range(_LOOKS):
+            known = key in self._memo or key in self._forks
+            if len(self) < self.entries + known and self._held + octets <= self.octets:
+                return True
+            if not (self._small or self._main):
+                break
             self._families.full = True
             self._evict()
+        return False
 
     def _put(self, key: bytes, entry: Entry) -> None:
         if key in self._forks:
