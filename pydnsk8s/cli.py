@@ -104,7 +104,7 @@ def _run(where: _Where, pidfile: Path | None, quiet: bool) -> int:
     # Replies that are remembered look like a leak to the collector, which then goes over them time and again: what has
     # stayed is seldom looked at. What is new is looked at often: each connection that ends leaves a circle in asyncio
     # (before Python 3.12), and there must not be an hour's worth of them.
-    gc.set_threshold(1_000, 50, 2_000)
+    gc.set_threshold(1_000, 20, 5_000)
 
     async def serve() -> int:
         server = Server(where.read, port=where.port)
