@@ -84,7 +84,7 @@ class Backlog:
         self._overloaded: float | None = None
         """When it was last so."""
         self.cut_at = -math.inf
-        """When queries were last given up."""
+        """When queries were last given up, by us or by the kernel, as there were too many for long."""
         self._told: float | None = None
         self._scrap = bytearray(1)
 
@@ -107,21 +107,26 @@ class Backlog:
             age = self._age()
             if self._trend.overload(age, now) or (over and age > _FRESH):
                 self._cut(now)
+            elif self.settle():
+                # A short buffer never holds anything old: it tells of overload by what does not get in.
+                self.cut_at = now
 
     def _stood(self) -> None:
         """Start afresh: nothing waits any longer."""
         if self._standing_since is not None:
             self._standing_since, self._trend = None, Trend()
 
-    def settle(self) -> None:
-        """Count what the kernel has dropped since the last time."""
+    def settle(self) -> int:
+        """Count what the kernel has dropped since the last time; returns how much."""
         try:
-            drops = _MEMINFO.unpack(self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[-1]
+            drops: int = _MEMINFO.unpack(self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[-1]
         except (OSError, struct.error):
-            return  # not a Linux of 2017 (4.12) or later
+            return 0  # not a Linux of 2017 (4.12) or later
         # The kernel counts in 32 bits.
-        self._overflows.add((drops - self._overflowed) & 0xFFFFFFFF)
+        more = (drops - self._overflowed) & 0xFFFFFFFF
+        self._overflows.add(more)
         self._overflowed = drops
+        return more
 
     def _age(self) -> float:
         """Seconds the query read last had waited by now; 0 if the kernel does not know."""

@@ -38,6 +38,13 @@ def burst(client: Udp, server: Server, ids: range) -> None:
         client.socket.sendto(question(id=id), ("127.0.0.1", server.port))
 
 
+def mixed(client: Udp, server: Server) -> None:
+    """Ask for what is known and for what nobody knows in turns: the even ids are those that are known."""
+    for id in range(0, 192, 2):
+        burst(client, server, range(id, id + 1))
+        client.socket.sendto(question(f"random-{id}.example.org", id=id + 1), ("127.0.0.1", server.port))
+
+
 def ipv6() -> bool:
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
@@ -197,14 +204,28 @@ async def test_under_overload_names_that_nothing_is_known_of_stand_back_for_thos
             await client.ask(question(), ("127.0.0.1", server.port))
             monkeypatch.setattr(listener._backlog, "cut_at", clock.now())
             before = given_up("miss")
-            for id in range(0, 192, 2):
-                burst(client, server, range(id, id + 1))
-                client.socket.sendto(question(f"random-{id}.example.org", id=id + 1), ("127.0.0.1", server.port))
+            mixed(client, server)
             answered: set[int] = set()
             while given_up("miss") == before or 190 not in answered:
                 answered.add(await client.id())
             assert answered >= set(range(0, 192, 2))
             assert 0 < given_up("miss") - before < 96
+
+
+async def test_what_goes_on_not_fitting_into_a_short_buffer_is_overload_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with testing.listening(f"example.org {{\n{HOSTS}\n}}") as server:
+        listener = next(iter(server._open.values())).udp[0]
+        with Udp() as client:
+            await client.ask(question(), ("127.0.0.1", server.port))
+            monkeypatch.setattr(backlog, "_PATIENCE", -1.0)  # every queue stands
+            listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+            before, lost = given_up("miss"), overflowed()
+            burst(client, server, range(1000, 2000))
+            await client.id()
+            mixed(client, server)
+            while given_up("miss") == before:
+                await client.id()
+            assert overflowed() > lost
 
 
 async def test_what_the_kernel_has_no_room_for_is_counted() -> None:
