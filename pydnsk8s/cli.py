@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -19,7 +20,7 @@ from pydnsk8s.etcd.command import etcd
 from pydnsk8s.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from pydnsk8s.corefile import Corefile, Problem
     from pydnsk8s.server import Server
@@ -113,12 +114,11 @@ def _run(where: _Where, pidfile: Path | None, quiet: bool) -> int:
         assert server.configuration is not None
         for warning in server.configuration.warnings:
             _log.warning("%s", warning)
-        if pidfile is not None:
-            pidfile.write_text(f"{os.getpid()}\n")
         if not quiet:
             _banner(server)
-        await server.stopping.wait()
-        await server.stop()
+        with _noted(pidfile):
+            await server.stopping.wait()
+            await server.stop()
         if server.fatal is not None:
             click.echo(server.fatal, err=True)
             return 1
@@ -129,9 +129,19 @@ def _run(where: _Where, pidfile: Path | None, quiet: bool) -> int:
     except (CorefileError, StartError, OSError) as error:
         click.echo(str(error), err=True)
         return 1
+
+
+@contextlib.contextmanager
+def _noted(pidfile: Path | None) -> Iterator[None]:
+    """Have our process id in a file meanwhile: from when we serve, for who cannot must leave it to who does."""
+    if pidfile is None:
+        yield
+        return
+    pidfile.write_text(f"{os.getpid()}\n")
+    try:
+        yield
     finally:
-        if pidfile is not None:
-            pidfile.unlink(missing_ok=True)
+        pidfile.unlink(missing_ok=True)
 
 
 def _catch_signals(server: Server) -> None:

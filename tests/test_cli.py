@@ -252,5 +252,16 @@ def test_what_cannot_start_ends_with_1_and_says_why(corefile: Path, text: str, c
     assert "Traceback" not in said
 
 
+def test_who_cannot_start_leaves_the_pid_of_who_runs(corefile: Path, tmp_path: Path) -> None:
+    pidfile = tmp_path / "pid"
+    words = ("-conf", str(corefile), "-p", str(port := free_port()), "-pidfile", str(pidfile))
+    with running(*words) as first:
+        answered(port)
+        with running(*words) as second:
+            output(second)
+        assert second.returncode == 1
+        assert pidfile.read_text() == f"{first.pid}\n"
+
+
 def test_the_package_tells_its_version() -> None:
     assert pydnsk8s.__version__ == VERSION
