@@ -27,6 +27,14 @@ class Inheritor(Protocol):
 
 
 @runtime_checkable
+class Herald(Protocol):
+    """A plugin that tells of the configuration it belongs to once that is the one that runs, as ``reload`` does."""
+
+    def proclaim(self, digest: str) -> None:
+        """Called after every plugin has started, with the SHA-512 of what the Corefile says."""
+
+
+@runtime_checkable
 class Lingerer(Protocol):
     """A plugin that wants a word before the server stops for good, as ``health`` with ``lameduck`` does."""
 

@@ -217,10 +217,6 @@ class StartError(Exception):
 class Process(Protocol):
     """What a plugin may ask of the server as a whole."""
 
-    @property
-    def digest(self) -> str:
-        """SHA-512 over what the Corefile being started, or running, says."""
-
     def abort(self, message: str) -> None:
         """End the process with exit code 1, saying why."""
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Self
 
 from pydnsk8s import metrics
-from pydnsk8s.abilities import Inheritor, Lingerer
+from pydnsk8s.abilities import Herald, Inheritor, Lingerer
 from pydnsk8s.configuration import Address, Configuration, Source, configure, label, read
-from pydnsk8s.corefile import load, parse
+from pydnsk8s.corefile import CorefileError, load, parse
 from pydnsk8s.listen import tcp, udp
 from pydnsk8s.listen.port import Port
 from pydnsk8s.plugin import Plugin, StartError, Timeouts
@@ -90,8 +90,6 @@ class Server:
         self.source = source
         self.default_port = port
         self.configuration: Configuration | None = None
-        self.digest = ""
-        """SHA-512 over what the Corefile says."""
         self.fatal: str | None = None
         """Why the process has to end, once a plugin has said so."""
         self.stopping = asyncio.Event()
@@ -101,7 +99,7 @@ class Server:
         self._swapping = asyncio.Lock()
         self._reloading: set[asyncio.Task[None]] = set()
         self._failed = ""
-        self._told = ""
+        """What failed last: the digest of a Corefile, or what is wrong with one that cannot be read."""
 
     @classmethod
     def from_text(cls, text: str, *, file: str = "Corefile", port: int = 53) -> Self:
@@ -143,7 +141,7 @@ class Server:
             metrics.before_scrape.remove(self._settling)
             await self._close_all()
             raise
-        self.configuration = configuration
+        self._settle_on(configuration)
         for held in self._open.values():
             await held.start()
         # What is loaded now stays: the collector need not look at it again.
@@ -156,8 +154,17 @@ class Server:
             old = self.configuration
             if old is None:
                 return False
-            corefile = read(self.source, port=self.default_port)
-            if not force and corefile.digest in (old.corefile.digest, self._failed):
+            try:
+                corefile = read(self.source, port=self.default_port)
+            except CorefileError as error:
+                if not force and str(error) == self._failed:
+                    return False
+                self._failed = str(error)
+                raise
+            if not force and corefile.digest == old.corefile.digest:
+                self._failed = ""  # what failed was taken back, and may come again
+                return False
+            if not force and corefile.digest == self._failed:
                 return False
             self._failed = corefile.digest
             await self._swap(configure(corefile, port=self.default_port, process=self))
@@ -179,11 +186,8 @@ class Server:
         except Exception as error:  # noqa: BLE001
             # Whatever a new configuration stumbles over, the old one goes on.
             _FAILED.add()
-            if force or str(error) != self._told:
-                _log.error("Restart failed: %s", error)
-            self._told = str(error)
+            _log.error("Restart failed: %s", error)
             return
-        self._told = ""
         _log.info("Reloading complete")
 
     async def _swap(self, new: Configuration) -> None:
@@ -195,7 +199,7 @@ class Server:
             for address in set(self._open) - before:
                 await self._open.pop(address).close(0)
             raise
-        self.configuration = new
+        self._settle_on(new)
         for address, held in self._open.items():
             if address in new.routers:
                 held.port.swap(new.routers[address])
@@ -204,6 +208,13 @@ class Server:
         gone = [self._open.pop(address) for address in before - set(new.routers)]
         await asyncio.gather(*(held.close() for held in gone))
         await _stop_all(retired)
+
+    def _settle_on(self, configuration: Configuration) -> None:
+        """Serve this configuration from now on: nothing of it can fail any more."""
+        self.configuration = configuration
+        for plugin in configuration.plugins:
+            if isinstance(plugin, Herald):
+                plugin.proclaim(configuration.corefile.digest)
 
     def _bind(self, configuration: Configuration) -> None:
         """Open the sockets of all addresses that are not open yet; nothing is read from them."""
@@ -232,7 +243,6 @@ class Server:
         """Start the plugins; returns those of the former configuration that do not live on in an heir."""
         kept: list[Plugin] = []
         started: list[Plugin] = []
-        self.digest = configuration.corefile.digest
         heirs = {plugin.written: plugin for plugin in former if isinstance(plugin, Inheritor)}
         try:
             for plugin in configuration.plugins:

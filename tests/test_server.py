@@ -19,6 +19,8 @@ from tests.listen.dns_clients import Udp, connected, framed, question
 
 ONE = "{zone} {{\n    bind 127.0.0.1\n    hosts {{\n        192.0.2.{last} a.{zone}\n        reload 0\n    }}\n}}\n"
 
+FAILED = "coredns_reload_failed_total "
+
 
 def corefile(last: int = 1, *zones: str) -> str:
     return "".join(ONE.format(zone=zone, last=last) for zone in zones or ("example.org",))
@@ -54,6 +56,11 @@ async def asked(server: Server, name: str = "a.example.org") -> list[str]:
 
 def a(last: int, zone: str = "example.org") -> list[str]:
     return [f"a.{zone}. 3600 A 192.0.2.{last}"]
+
+
+def reloads_failed() -> int:
+    (line,) = [line for line in metrics.exposition()[1].decode().splitlines() if line.startswith(FAILED)]
+    return int(float(line.removeprefix(FAILED)))
 
 
 async def test_a_reload_swaps_what_is_answered_and_keeps_the_socket(source: Source) -> None:
@@ -99,6 +106,33 @@ async def test_a_corefile_that_failed_is_not_tried_again_until_it_changes(source
         assert not await server.reload(force=False)
         source.write(corefile(2))
         assert await server.reload(force=False)
+
+
+async def test_a_corefile_that_failed_is_tried_again_once_it_was_taken_back(source: Source) -> None:
+    async with served(source, corefile(1)) as server:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            health = corefile(2).replace("    hosts", f"    health 127.0.0.1:{taken.getsockname()[1]}\n    hosts")
+            source.write(health)
+            with pytest.raises((StartError, OSError)):
+                await server.reload(force=False)
+        source.write(corefile(1))
+        assert not await server.reload(force=False)
+        source.write(health)
+        assert await server.reload(force=False)
+        assert await asked(server) == a(2)
+
+
+async def test_a_corefile_that_cannot_be_read_is_told_of_and_counted_once(
+    source: Source, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = reloads_failed()
+    async with served(source, corefile(1)) as server:
+        source.write("example.org {\n")
+        for _ in range(3):
+            server.request_reload(force=False)
+            await asyncio.gather(*server._reloading)
+    assert reloads_failed() == failed + 1
+    assert caplog.text.count("Restart failed") == 1
 
 
 async def test_a_reload_loses_no_query(source: Source) -> None:

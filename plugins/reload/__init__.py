@@ -48,10 +48,12 @@ class Reload(Plugin):
     async def start(self) -> None:
         if self._block.process is not None:
             self._watching = background.start(self._watch, _log, "looking at the Corefile")
-            digest = self._block.process.digest
-            _INFO.clear()
-            _INFO.labels("sha512", digest).set(1)
-            _log.info("Running configuration SHA512 = %s", digest)
+
+    def proclaim(self, digest: str) -> None:
+        """Say in metrics and log that the Corefile with this hash is running."""
+        _INFO.clear()
+        _INFO.labels("sha512", digest).set(1)
+        _log.info("Running configuration SHA512 = %s", digest)
 
     async def stop(self) -> None:
         if self._watching is not None:
