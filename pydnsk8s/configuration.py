@@ -78,6 +78,13 @@ def label(address: Address) -> str:
     return f"dns://[{host}]:{port}" if ":" in host else f"dns://{host}:{port}"
 
 
+def includes(host: str, other: str) -> bool:
+    """Whether a socket at the host takes what comes to the other one as well, if nobody is bound there."""
+    if host == other:
+        return False
+    return not host or (host == "::" and ":" in other) or (host == "0.0.0.0" and other != "" and ":" not in other)
+
+
 def _block(written: Block, process: Process | None) -> ServerBlock:
     zones = tuple(dict.fromkeys(zone for key in written.keys for zone in key.zones))
     # Known ahead of all set-up, for it is part of every plugin's metrics.
@@ -107,6 +114,8 @@ def _route(pairs: list[tuple[Block, ServerBlock]], port: int) -> tuple[dict[Addr
         for key in block.keys:
             for host in block.hosts or ("",):
                 address = (host, _port(key, port))
+                if same := _same_sockets(routers, address):
+                    problems.append(_one_socket(key, address, same))
                 router = routers.setdefault(address, Router(label(address)))
                 for zone in key.zones:
                     first = taken.setdefault((address, zone), block)
@@ -129,16 +138,14 @@ def _bound_and_not(taken: dict[tuple[Address, bytes], ServerBlock], zone: bytes,
 
 
 def _complete(pairs: list[tuple[Block, ServerBlock]], routers: dict[Address, Router], port: int) -> None:
-    """Serve the zones of blocks without ``bind`` on the bound addresses of their port, too.
+    """Serve the zones of blocks for all addresses on those that others of their port bind, too.
 
     The system hands a packet to the socket bound most closely; that one must not refuse what the other would answer.
     """
     for _, block in pairs:
-        if block.hosts:
-            continue
         for key in block.keys:
             for (host, number), router in routers.items():
-                if host and number == _port(key, port):
+                if number == _port(key, port) and any(includes(wide, host) for wide in block.hosts or ("",)):
                     for zone in key.zones:
                         if not router.serves(zone):
                             router.add(zone, block)
@@ -148,6 +155,20 @@ def _twice(key: Key, zone: bytes, address: Address) -> Problem:
     return key.token.problem(
         f"{names.text(zone)} on {label(address)} is already served by a block above",
         "join the two blocks, or tell them apart by 'view', 'bind' or port",
+    )
+
+
+def _same_sockets(routers: Collection[Address], address: Address) -> Address | None:
+    """Another way to write what is all addresses, in use on the same port."""
+    host, number = address
+    others = ("",) if host in ("0.0.0.0", "::") else ("0.0.0.0", "::") if not host else ()
+    return next(((other, number) for other in others if (other, number) in routers), None)
+
+
+def _one_socket(key: Key, address: Address, other: Address) -> Problem:
+    return key.token.problem(
+        f"{label(address)} and {label(other)} are the same addresses, and the system would choose between the blocks",
+        "give both blocks the same 'bind', or neither",
     )
 
 

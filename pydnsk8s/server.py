@@ -14,69 +14,14 @@ from typing import Self
 
 from pydnsk8s import metrics
 from pydnsk8s.abilities import Herald, Inheritor, Lingerer
-from pydnsk8s.configuration import Address, Configuration, Source, configure, label, read
+from pydnsk8s.configuration import Address, Configuration, Source, configure, includes, label, read
 from pydnsk8s.corefile import CorefileError, load, parse
-from pydnsk8s.listen import tcp, udp
+from pydnsk8s.listen.open import Open
 from pydnsk8s.listen.port import Port
-from pydnsk8s.plugin import Plugin, StartError, Timeouts
+from pydnsk8s.plugin import Plugin, StartError
 
 _log = logging.getLogger("pydnsk8s.server")
-_DRAIN = 5.0  # seconds that queries in work have at the end, as in CoreDNS
 _FAILED = metrics.counter("coredns_reload_failed_total", "Reloads that failed.").labels()
-
-
-class _Open:
-    """The sockets of one address."""
-
-    def __init__(self, address: Address, port: Port, timeouts: Timeouts) -> None:
-        self.port = port
-        host, number = address
-        streams = datagrams = None
-        for _ in range(16 if number == 0 else 1):
-            streams = tcp.bind(host, number)
-            try:
-                datagrams = udp.bind(host, streams[0].getsockname()[1])
-                break
-            except OSError:
-                for stream in streams:
-                    stream.close()
-                if number:
-                    raise
-        if streams is None or datagrams is None:
-            raise OSError(errno.EADDRINUSE, "no port is free for both UDP and TCP")
-        self.number: int = streams[0].getsockname()[1]
-        self.tcp = [tcp.Tcp(port, stream, timeouts) for stream in streams]
-        self.udp = [udp.Udp(port, datagram) for datagram in datagrams]
-        self.listeners: list[tcp.Tcp | udp.Udp] = [*self.udp, *self.tcp]
-
-    async def start(self) -> None:
-        for datagrams in self.udp:
-            datagrams.start()
-        for streams in self.tcp:
-            await streams.start()
-
-    @property
-    def pending(self) -> int:
-        return sum(listener.pending for listener in self.listeners)
-
-    def settling(self) -> Iterator[None]:
-        """Hand in all counts that are still held back, a few at a time."""
-        for datagrams in self.udp:
-            datagrams.settle()
-        yield from self.port.settling()
-
-    async def close(self, within: float = _DRAIN) -> None:
-        """Read no more, let the queries in work finish, close."""
-        for listener in self.listeners:
-            listener.stop()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                while self.pending:  # noqa: ASYNC110 - no one event tells when many small things are done
-                    await asyncio.sleep(0.01)
-        for _ in self.settling():
-            pass
-        for listener in self.listeners:
-            listener.close()
 
 
 class Server:
@@ -94,7 +39,7 @@ class Server:
         """Why the process has to end, once a plugin has said so."""
         self.stopping = asyncio.Event()
         """Set when somebody wants the server to stop."""
-        self._open: dict[Address, _Open] = {}
+        self._open: dict[Address, Open] = {}
         self._plugins: list[Plugin] = []
         self._swapping = asyncio.Lock()
         self._reloading: set[asyncio.Task[None]] = set()
@@ -229,7 +174,7 @@ class Server:
                     listener.timeouts = timeouts[address]
                 continue
             try:
-                self._open[address] = _Open(address, Port(router), timeouts[address])
+                self._open[address] = Open(*address, Port(router), timeouts[address], self._beside(address))
             except OSError as error:
                 raise StartError(_why(address, error)) from error
         for block in configuration.blocks:
@@ -238,6 +183,14 @@ class Server:
                 for address, router in configuration.routers.items()
                 if any(site.block is block for site in router.sites)
             )
+
+    def _beside(self, address: Address) -> list[Open]:
+        """What is open on the same port at addresses that share some with this one."""
+        return [
+            held
+            for (host, _), held in self._open.items()
+            if held.number == address[1] and (includes(host, address[0]) or includes(address[0], host))
+        ]
 
     async def _begin(self, configuration: Configuration, former: list[Plugin]) -> list[Plugin]:
         """Start the plugins; returns those of the former configuration that do not live on in an heir."""

@@ -53,9 +53,20 @@ def test_a_bound_address_serves_the_zones_of_unbound_blocks_too() -> None:
     assert served(text) == {"dns://127.0.0.1:53": ["example.org.", "example.com."], "dns://:53": ["example.com."]}
 
 
+def test_so_it_does_the_zones_of_blocks_bound_to_all_addresses_of_its_family() -> None:
+    text = "example.org {\nbind 127.0.0.1 ::1\nwhoami\n}\nexample.com {\nbind 0.0.0.0\nwhoami\n}"
+    assert served(text) == {
+        "dns://127.0.0.1:53": ["example.org.", "example.com."],
+        "dns://[::1]:53": ["example.org."],
+        "dns://0.0.0.0:53": ["example.com."],
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        ("example.org {\nwhoami\n}\nexample.com {\nbind 0.0.0.0\nwhoami\n}", "are the same addresses"),
+        ("example.org {\nbind ::\nwhoami\n}\nexample.com {\nwhoami\n}", "are the same addresses"),
         ("example.org {\nwhoami\n}\nexample.org {\nwhoami\n}", "example.org. on dns://:53 is already served"),
         ("example.org {\nwhoami\n}\nexample.org:53 {\nwhoami\n}", "is already served"),
         ("example.org {\nbind 127.0.0.1\nwhoami\n}\nexample.org {\nwhoami\n}", "both on all addresses and on one"),

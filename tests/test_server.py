@@ -183,6 +183,44 @@ async def test_an_address_that_is_gone_is_closed_and_its_connections_with_it(sou
         assert await client.answers(1)
 
 
+ALL = corefile(2, "example.com").replace("    bind 127.0.0.1\n", "")
+BOTH = corefile(1) + ALL
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("text", [BOTH, ALL + corefile(1)])
+async def test_bound_and_unbound_blocks_share_a_port_and_no_query_meets_the_wrong_one(text: str) -> None:
+    async with Server.from_text(text, port=free_port()) as server:
+        with Udp() as client:
+            for name, host, answer in (
+                ("a.example.org", "127.0.0.1", a(1)),
+                ("a.example.com", "127.0.0.1", a(2, "example.com")),
+                ("a.example.com", "127.0.0.2", a(2, "example.com")),
+            ):
+                assert (await client.ask(question(name), (host, server.port)))[0].answer == answer
+                async with connected(server, host) as stream:
+                    stream.send(framed(question(name)))
+                    assert (await stream.answers(1))[1].answer == answer
+        other = Server.from_text(text, port=server.port)
+        with pytest.raises(StartError, match="in use"):
+            await other.start()
+
+
+async def test_a_reload_may_bind_a_block_and_release_it_again(source: Source) -> None:
+    source.write(ALL)
+    async with Server.from_path(source.path, port=free_port()) as server:
+        for text in (corefile(3, "example.com"), BOTH, ALL.replace("    hosts", "    bind 0.0.0.0\n    hosts"), ALL):
+            source.write(text)
+            assert await server.reload()
+            assert await asked(server, "a.example.com") == a(3 if ".3 a" in text else 2, "example.com")
+
+
 async def test_two_servers_cannot_have_one_port(source: Source) -> None:
     async with served(source, corefile(1)) as server:
         other = Server.from_text(corefile(2), port=server.port)
@@ -227,7 +265,7 @@ async def test_stopping_twice_is_stopping_once(source: Source) -> None:
 
 
 async def test_a_port_below_1024_needs_a_privilege_and_the_error_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(host: str, number: int) -> list[socket.socket]:
+    def denied(host: str, number: int, *, shared: bool) -> list[socket.socket]:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pydnsk8s.listen.tcp.bind", denied)

@@ -250,8 +250,11 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
 
-def bind(host: str, number: int) -> list[socket.socket]:
-    """Listening TCP sockets for an address, or for all of them if the host is empty; OSError if that cannot be."""
+def bind(host: str, number: int, *, shared: bool = False) -> list[socket.socket]:
+    """Listening TCP sockets for an address, or for all of them if the host is empty; OSError if that cannot be.
+
+    ``shared`` if some of the addresses are those of other sockets of ours.
+    """
     hosts = [host] if host else ["0.0.0.0", *(["::"] if socket.has_ipv6 else [])]
     sockets: list[socket.socket] = []
     try:
@@ -266,6 +269,7 @@ def bind(host: str, number: int) -> list[socket.socket]:
             sockets.append(opened)
             opened.setblocking(False)
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if family == socket.AF_INET6:
                 opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -232,26 +232,30 @@ def _sender_from(send: Callable[..., int], back: Ancillary) -> SendTo:
     return lambda reply, sender: send((reply,), back, 0, sender)
 
 
-def bind(host: str, number: int) -> list[socket.socket]:
-    """UDP sockets for an address, or for all of them if the host is empty; OSError if that cannot be."""
+def bind(host: str, number: int, *, shared: bool = False) -> list[socket.socket]:
+    """UDP sockets for an address, or for all of them if the host is empty; OSError if that cannot be.
+
+    ``shared`` if some of the addresses are those of other sockets of ours.
+    """
     if host:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return [_open(family, host, number)]
-    sockets = [_open(socket.AF_INET, "0.0.0.0", number)]
+        return [_open(family, host, number, shared)]
+    sockets = [_open(socket.AF_INET, "0.0.0.0", number, shared)]
     if socket.has_ipv6:
         try:
-            sockets.append(_open(socket.AF_INET6, "::", number or sockets[0].getsockname()[1]))
+            sockets.append(_open(socket.AF_INET6, "::", number or sockets[0].getsockname()[1], shared))
         except OSError:
             # A kernel without IPv6 says so only now.
             pass
     return sockets
 
 
-def _open(family: int, host: str, number: int) -> socket.socket:
+def _open(family: int, host: str, number: int, shared: bool) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_DGRAM)
     try:
         opened.setblocking(False)
         widen(opened)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
         if family == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         info = socket.getaddrinfo(host, number, family, socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)

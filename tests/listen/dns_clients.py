@@ -98,9 +98,9 @@ class Tcp:
 
 
 @asynccontextmanager
-async def connected(server: Server) -> AsyncIterator[Tcp]:
-    """A connection to a server on 127.0.0.1, until the block ends."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+async def connected(server: Server, host: str = "127.0.0.1") -> AsyncIterator[Tcp]:
+    """A connection to a server at one of its addresses, until the block ends."""
+    reader, writer = await asyncio.open_connection(host, server.port)
     try:
         yield Tcp(reader, writer)
     finally:
