@@ -59,7 +59,9 @@ class Local(Plugin):
             return self._tell(query, zone, _APEX | _HOST if zone == _LOCALHOST else _APEX)
         if name == _LOOPBACK_REVERSE:
             return self._tell(query, zone, {codes.PTR: _LOCALHOST})
-        return self._tell(query, zone, {}).with_(rcode=codes.NXDOMAIN)
+        denied = self._tell(query, zone, {})
+        # RFC 8020 section 2: a name with others below it exists, even if it holds nothing itself.
+        return denied if names.is_under(_LOOPBACK_REVERSE, name) else denied.with_(rcode=codes.NXDOMAIN)
 
     def _tell(self, query: Query, zone: bytes, known: dict[int, bytes]) -> Reply:
         """The record of the type asked for, or the denial that the name has one (RFC 2308 section 2.2)."""

@@ -57,6 +57,13 @@ async def test_another_type_of_a_known_name_is_denied_with_an_soa(name: str, typ
     assert reply.rcode == codes.NOERROR
 
 
+@pytest.mark.parametrize("name", ["0.127.in-addr.arpa.", "0.0.127.in-addr.arpa."])
+async def test_names_above_the_loopback_reverse_name_exist(name: str) -> None:
+    reply = await ask(name, "PTR")
+    assert (reply.rcode, reply.answer) == (codes.NOERROR, ())
+    assert texts(reply.authority) == [f"127.in-addr.arpa. {SOA}"]
+
+
 async def test_unknown_reverse_names_do_not_exist() -> None:
     reply = await ask("2.0.0.127.in-addr.arpa.", "PTR")
     assert reply.rcode == codes.NXDOMAIN
