@@ -54,4 +54,4 @@ class Chaos(Plugin):
 
 
 def _cut(text: str) -> bytes:
-    return text.encode()[:_LONGEST]
+    return text.encode(errors="surrogateescape")[:_LONGEST]  # what is no UTF-8 in the environment stays what it is

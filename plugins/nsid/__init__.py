@@ -26,7 +26,8 @@ class Nsid(Plugin):
     @classmethod
     def setup(cls, directive: Directive, block: ServerBlock) -> Self:
         directive.no_options()
-        identifier = " ".join(directive.args or (socket.gethostname(),)).encode()
+        # What is no UTF-8 in the environment stays what it is.
+        identifier = " ".join(directive.args or (socket.gethostname(),)).encode(errors="surrogateescape")
         if len(identifier) > _LONGEST:
             raise directive.error(
                 f"nsid: expected at most {_LONGEST} octets, found {len(identifier)}", directive.args[0]

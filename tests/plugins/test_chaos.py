@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 import pytest
@@ -30,6 +31,12 @@ async def test_it_tells_the_version(name: str) -> None:
 async def test_the_version_is_our_own_unless_another_is_given() -> None:
     reply = await ask(plugin(Chaos, "chaos"), "version.bind")
     assert texts(reply.answer) == [f'version.bind. 0 CH TXT "pydnsk8s-{VERSION}"']
+
+
+async def test_octets_from_the_environment_need_not_be_utf_8(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environb, b"VERSION", b"v\xe9")
+    reply = await ask(plugin(Chaos, "chaos {$VERSION}"), "version.bind")
+    assert texts(reply.answer) == ['version.bind. 0 CH TXT "v\\233"']
 
 
 @pytest.mark.parametrize("name", ["hostname.bind", "id.server"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 import pytest
@@ -24,6 +25,12 @@ async def test_who_asks_for_it_gets_the_identifier(text: str, identifier: bytes)
     assert reply.options == ((codes.OPTION_NSID, identifier),)
     assert reply.rcode == ELSEWHERE.rcode
     assert reply.keep == ELSEWHERE.keep
+
+
+async def test_octets_from_the_environment_need_not_be_utf_8(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environb, b"NAME", b"n\xe9")
+    reply = await plugin(Nsid, "nsid {$NAME}").answer(ASKING, elsewhere)
+    assert reply.options == ((codes.OPTION_NSID, b"n\xe9"),)
 
 
 async def test_the_host_name_identifies_a_server_without_another_name() -> None:
