@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import re
 import socket
 from email.utils import formatdate
@@ -15,6 +16,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import h11
+
+from pydnsk8s.plugin import StartError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -82,16 +85,26 @@ class Page:
 
 
 async def serve(address: Address, path: str, show: Show, ssl: SSLContext | None = None) -> Page:
-    """Show a page; OSError if the address cannot be had."""
-    host = await _resolve(address)
-    listener = _listeners.get(address)
-    if listener is None:
-        listener = _Listener(address, _open(host, address.port))
-        if address.port:  # two who ask for any free port do not ask for the same one
-            _listeners[address] = listener
-    page = Page(path, show, ssl, listener)
-    await listener.put_up(page)
+    """Show a page; StartError if the address cannot be had."""
+    try:
+        host = await _resolve(address)
+        listener = _listeners.get(address)
+        if listener is None:
+            listener = _Listener(address, _open(host, address.port))
+            if address.port:  # two who ask for any free port do not ask for the same one
+                _listeners[address] = listener
+        page = Page(path, show, ssl, listener)
+        await listener.put_up(page)
+    except OSError as error:
+        raise StartError(f"cannot serve {path} at {address}: {_why(error)}") from error
     return page
+
+
+def _why(error: OSError) -> str:
+    # What a failed bind says repeats the address behind the system's own words; getaddrinfo has its own numbers.
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
 
 
 async def _resolve(address: Address) -> str:
@@ -128,7 +141,7 @@ class _Listener:
     async def put_up(self, page: Page) -> None:
         """Show a page, in front of others with its path."""
         if any(other.path != page.path and (other.ssl is None) != (page.ssl is None) for other in self._pages):
-            raise OSError(errno.EADDRINUSE, f"{self._address} cannot be served both with and without TLS")
+            raise StartError(f"{self._address} cannot be served both with and without TLS")
         anew = not self._pages or page.ssl is not self._ssl
         self._pages.append(page)
         if anew:

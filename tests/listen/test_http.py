@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pydnsk8s.listen import http
+from pydnsk8s.plugin import StartError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -223,8 +224,15 @@ async def test_several_paths_share_an_address_which_closes_with_the_last() -> No
 
 async def test_an_address_in_use_is_an_error_that_names_it() -> None:
     listening = http._open("127.0.0.1", 0)
-    with listening, pytest.raises(OSError, match=f"{listening.getsockname()[1]}"):
-        await http.serve(http.Address("127.0.0.1", listening.getsockname()[1]), "/page", saying("OK"))
+    address = http.Address("127.0.0.1", listening.getsockname()[1])
+    with listening, pytest.raises(StartError) as error:
+        await http.serve(address, "/page", saying("OK"))
+    assert str(error.value) == f"cannot serve /page at {address}: Address already in use"
+
+
+async def test_a_host_that_does_not_exist_is_an_error_that_names_it() -> None:
+    with pytest.raises(StartError, match=r"cannot serve /page at none\.invalid:8080: \w+"):
+        await http.serve(http.Address("none.invalid", 8080), "/page", saying("OK"))
 
 
 async def test_no_host_means_every_address() -> None:
@@ -264,5 +272,5 @@ async def test_tls_can_come_and_go_at_an_address(authority: trustme.CA) -> None:
 async def test_two_pages_cannot_share_an_address_with_and_without_tls(authority: trustme.CA) -> None:
     address = await free_address()
     async with shown("plain", address, "/one"):
-        with pytest.raises(OSError, match="both with and without TLS"):
+        with pytest.raises(StartError, match="both with and without TLS"):
             await http.serve(address, "/two", saying("secure"), contexts(authority)[0])

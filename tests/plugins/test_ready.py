@@ -9,7 +9,7 @@ import pytest
 
 from pydnsk8s import corefile, testing
 from pydnsk8s.abilities import Lingerer
-from pydnsk8s.plugin import Plugin
+from pydnsk8s.plugin import Plugin, StartError
 from pydnsk8s.plugins.ready import Ready
 from tests.listen.test_http import free_address, get
 
@@ -136,7 +136,7 @@ async def test_a_start_that_fails_leaves_nothing_behind() -> None:
         first = configured(f"ready {address}")
         async with running(first):
             failing = configured("ready 203.0.113.1:8181", Waiting("kubernetes"))
-            with pytest.raises(OSError):
+            with pytest.raises(StartError):
                 await failing.start()
             await failing.stop()
             assert await get(address, "/ready") == (200, "OK")

@@ -10,6 +10,7 @@ import pytest
 
 from pydnsk8s import metrics
 from pydnsk8s.corefile import load
+from pydnsk8s.plugin import StartError
 from pydnsk8s.server import Server
 from tests.plugins.blocks import errors
 
@@ -34,7 +35,7 @@ async def test_the_running_configuration_is_told_of_and_not_one_that_failed(
             assert told() == [first]
             path.write_text(ONE.replace("whoami", f"whoami\n    health 127.0.0.1:{taken.getsockname()[1]}"))
             failed = load(path).digest
-            with pytest.raises(OSError, match="in use"):
+            with pytest.raises(StartError, match="in use"):
                 await server.reload()
             assert told() == [first]
             path.write_text(ONE.replace("whoami", "whoami\n    nsid"))
