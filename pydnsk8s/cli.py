@@ -92,7 +92,13 @@ def list_plugins() -> None:
     """Print every directive there is, in chain order."""
     from pydnsk8s import chain
 
-    for name in sorted(chain.known(), key=lambda name: chain.ORDER.index(name) if name in chain.ORDER else 999):
+    def place(name: str) -> tuple[int, int, str]:
+        try:
+            return chain.place(name)
+        except (ImportError, ValueError):
+            return len(chain.ORDER), 0, name  # one that cannot be used stands nowhere
+
+    for name in sorted(chain.known(), key=place):
         click.echo(f"dns.{name}")
 
 

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import pydnsk8s
+from pydnsk8s import chain
 from pydnsk8s.cli import main
 from pydnsk8s.testing import read
 from pydnsk8s.version import VERSION
@@ -48,6 +49,8 @@ def test_the_version_is_told(words: list[str]) -> None:
 def test_the_plugins_are_listed_in_chain_order(words: list[str]) -> None:
     lines = run(*words).output.splitlines()
     assert lines.index("dns.errors") < lines.index("dns.cache") < lines.index("dns.hosts") < lines.index("dns.whoami")
+    # Those that CoreDNS does not have stand where a query meets them, too.
+    assert sorted((line.removeprefix("dns.") for line in lines), key=chain.place) == [line[4:] for line in lines]
 
 
 @pytest.mark.parametrize("flag", ["-h", "-help", "--help"])
