@@ -216,7 +216,8 @@ class Server:
     async def stop(self) -> None:
         """Say goodbye as the plugins want it, answer what is in work, and close."""
         self.stopping.set()
-        configuration, self.configuration = self.configuration, None
+        async with self._swapping:  # a reload that has begun ends first, or it would bring to life what is stopped here
+            configuration, self.configuration = self.configuration, None
         if configuration is None:
             return
         await asyncio.gather(*(plugin.linger() for plugin in configuration.plugins if isinstance(plugin, Lingerer)))

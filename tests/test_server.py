@@ -12,6 +12,7 @@ import pytest
 
 from pydnsk8s import metrics
 from pydnsk8s.corefile import CorefileError
+from pydnsk8s.listen import http
 from pydnsk8s.plugin import StartError
 from pydnsk8s.plugins.health import Health
 from pydnsk8s.server import Server
@@ -262,6 +263,33 @@ async def test_stopping_twice_is_stopping_once(source: Source) -> None:
         await server.stop()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
             free.bind(("127.0.0.1", port))
+
+
+async def test_who_stops_during_a_reload_stops_what_that_has_begun(
+    source: Source, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start, begun, released = Health.start, asyncio.Event(), asyncio.Event()
+
+    async def slow(self: Health) -> None:
+        await start(self)
+        begun.set()
+        await released.wait()
+
+    monkeypatch.setattr(Health, "start", slow)
+    address = http.Address("127.0.0.1", free_port())
+    async with served(source, corefile(1)) as server:
+        source.write(corefile(2).replace("    hosts", f"    health {address}\n    hosts"))
+        server.request_reload()
+        await begun.wait()
+        stopping = asyncio.ensure_future(server.stop())
+        await asyncio.sleep(0)
+        released.set()
+        await asyncio.gather(stopping, *server._reloading)
+        assert server.configuration is None
+        assert server.ports == {}
+    assert "Restart failed" not in caplog.text
+    with socket.create_server(address):
+        pass  # the page is gone, too
 
 
 async def test_a_port_below_1024_needs_a_privilege_and_the_error_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
