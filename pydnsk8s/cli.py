@@ -11,7 +11,7 @@ import platform
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,13 +28,20 @@ if TYPE_CHECKING:
 _log = logging.getLogger("pydnsk8s.server")
 
 
+class _Port(click.IntRange):
+    """A port; Go's flags take a ``=`` before it behind short names, too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(value.removeprefix("=") if isinstance(value, str) else value, param, ctx)
+
+
 @click.group(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "-help", "--help"]},
     epilog="Without a command: run the server. The options are CoreDNS's; both -conf and --conf will do.",
 )
 @click.option("-conf", "--conf", "conf", metavar="FILE", help="The Corefile; 'stdin' reads a pipe. [./Corefile]")
-@click.option("-dns.port", "--dns.port", "-p", "port", type=click.IntRange(0, 65535), default=53, show_default=True,
+@click.option("-dns.port", "--dns.port", "-p", "port", type=_Port(0, 65535), default=53, show_default=True,
               help="The port for keys that name none.")  # fmt: skip
 @click.option(
     "-pidfile",

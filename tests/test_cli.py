@@ -60,6 +60,11 @@ def test_help_shows_coredns_options(flag: str) -> None:
         assert word in output
 
 
+@pytest.mark.parametrize("words", [["-p", "1053"], ["-p=1053"], ["-dns.port", "1053"], ["-dns.port=1053"]])
+def test_the_port_is_written_as_go_programs_have_it(corefile: Path, words: list[str]) -> None:
+    assert "at dns://127.0.0.1:1053" in run("-conf", str(corefile), *words, "explain", "a.example.org").output
+
+
 def test_check_finds_nothing_wrong(corefile: Path) -> None:
     result = run("check", str(corefile))
     assert (result.output, result.exit_code) == ("no problems\n", 0)
