@@ -55,13 +55,15 @@ async def explain(
         raise ValueError(f"not an IP address: {client!r}") from None
     query = Query(names.parse(name), codes.parse_type(type), edns=Edns(), client=asker)
     configuration = configure(read, port=port)
-    router = next(iter(configuration.routers.values()))
     started: list[Plugin] = []
     try:
         for plugin in configuration.plugins:
             if plugin.name not in _BYSTANDERS:
                 await plugin.start()
                 started.append(plugin)
+        routers = tuple(configuration.routers.values())
+        # Of several addresses the first that serves the name is meant.
+        router = next((router for router in routers if router.find(query) is not None), routers[0])
         return "\n".join([line async for line in _told(router, query)])
     finally:
         for plugin in started:

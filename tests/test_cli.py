@@ -124,6 +124,13 @@ def test_explain_tells_the_way_of_a_question(corefile: Path) -> None:
     assert "kept     until its data changes" in output
 
 
+def test_explain_finds_the_address_that_serves_the_name(corefile: Path) -> None:
+    corefile.write_text("example.com:1053 {\n    whoami\n}\n" + HOSTS)
+    output = run("-conf", str(corefile), "-p", "1054", "explain", "a.example.org").output
+    assert "a.example.org. A from 127.0.0.1 at dns://127.0.0.1:1054" in output
+    assert "NOERROR by hosts" in output
+
+
 def test_explain_outside_every_zone_says_what_is_served(corefile: Path) -> None:
     output = run("-conf", str(corefile), "explain", "example.com", "aaaa").output
     assert "no server block serves this name (served are: example.org.): REFUSED" in output
