@@ -64,9 +64,9 @@ def _split(text: str, token: Token) -> tuple[str, int | None]:
         if int(port) > _HIGHEST_PORT:
             raise _wrong(token, f"expected a port from 0 to {_HIGHEST_PORT}, found {port}")
         return zone, int(port)
-    if "/" in text:
+    if "/" in port:
         return text, None
-    if ":" in zone:
+    if ":" in zone and "/" not in zone:
         raise _wrong(token, f"not a zone: '{text}'", "an address needs a prefix length, such as /64")
     raise _wrong(token, f"expected a port after the last colon, found '{port}'")
 

@@ -217,6 +217,7 @@ def test_an_error_shows_its_place_its_line_and_the_way_out(text: str, expected: 
     [
         ("example.org:", "expected a port after the last colon: 'example.org:'"),
         ("example.org:dns", "expected a port after the last colon, found 'dns'"),
+        ("192.0.2.0/24:dns", "expected a port after the last colon, found 'dns'"),
         ("example.org:65536", "expected a port from 0 to 65535, found 65536"),
         ("example..org", "not a domain name (an empty label): 'example..org'"),
         ("a." * 128 + "org", f"not a domain name (over 255 octets): '{'a.' * 128}org'"),
