@@ -20,17 +20,18 @@ class Cancel(Plugin):
 
     name = "cancel"
 
-    def __init__(self, seconds: float = _DEFAULT) -> None:
+    def __init__(self, block: ServerBlock, seconds: float = _DEFAULT) -> None:
         self.seconds = seconds
+        self._block = block
 
     @classmethod
     def setup(cls, directive: Directive, block: ServerBlock) -> Self:
         directive.no_options()
         match directive.args:
             case []:
-                return cls()
+                return cls(block)
             case [duration]:
-                return cls(directive.duration(duration, low=_SHORTEST))
+                return cls(block, directive.duration(duration, low=_SHORTEST))
         raise directive.arguments("cancel [DURATION]")
 
     def passes(self, zone: bytes) -> Keep:
@@ -47,4 +48,7 @@ class Cancel(Plugin):
             if not limit.expired():
                 raise
             error = f"cancelled after {self.seconds:g} s"
-            return Reply(codes.SERVFAIL, authoritative=False, plugin=self.name, error=error)
+            reply = Reply(codes.SERVFAIL, authoritative=False, plugin=self.name, error=error)
+            # It stands behind, where this reply does not pass.
+            errors = self._block.named("errors")
+            return reply if errors is None else errors.amend(query, reply)

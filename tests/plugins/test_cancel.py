@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pydnsk8s import codes
+from pydnsk8s import codes, testing
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugins.cancel import Cancel
 
@@ -28,6 +28,13 @@ async def test_a_query_that_takes_too_long_fails_and_says_so() -> None:
     assert reply.error == "cancelled after 0.01 s"
     assert not reply.keep.alive
     assert cancelled.is_set()
+
+
+async def test_errors_logs_a_cancelled_query(caplog: pytest.LogCaptureFixture) -> None:
+    text = "example.org {\ncancel 10ms\nerrors\nerratic {\ndrop 0\ndelay 1 10s\n}\n}"
+    async with testing.serving(text) as dns:
+        assert (await dns.ask("example.org")).rcode == "SERVFAIL"
+    assert [record.getMessage() for record in caplog.records] == ["2 example.org. A: cancelled after 0.01 s"]
 
 
 async def test_a_query_in_time_is_answered_as_without_it() -> None:
