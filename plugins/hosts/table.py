@@ -9,6 +9,7 @@ from pydnsk8s import names
 from pydnsk8s.keep import Keep, Stamp
 
 _ASTERISK = b"\1*"
+_MOST_OWNERS = 1000  # names of one address; a block list has a hundred thousand of 0.0.0.0, which fit in no message
 
 
 class Table:
@@ -30,7 +31,9 @@ class Table:
         self._addresses[name] = (*known, address)
         self.entries += 1
         if reverse and not name.startswith(_ASTERISK):
-            self._owners.setdefault(address, []).append(name)
+            owners = self._owners.setdefault(address, [])
+            if len(owners) < _MOST_OWNERS:
+                owners.append(name)
             self.entries += 1
 
     def reaches(self, zone: bytes) -> bool:

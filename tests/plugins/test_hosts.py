@@ -114,6 +114,15 @@ async def passes(found: Hosts, name: str, type: str = "PTR") -> bool:
     return (await ask(found, name, type)).plugin == "elsewhere"
 
 
+async def test_the_address_of_a_block_list_has_as_many_names_as_a_message_holds(tmp_path: Path) -> None:
+    (tmp_path / "hosts").write_text("".join(f"0.0.0.0 ads{number}.example.org\n" for number in range(10_000)))
+    async with testing.serving(f". {{\nhosts {tmp_path}/hosts\n}}") as dns:
+        answer = await dns.ask("0.0.0.0.in-addr.arpa", "PTR", tcp=True)
+    assert "tc" not in answer.flags
+    assert len(answer.answer) == 1000
+    assert answer.answer[0] == "0.0.0.0.in-addr.arpa. 3600 PTR ads0.example.org."
+
+
 async def test_an_unknown_reverse_name_always_passes(tmp_path: Path) -> None:
     found = await hosts(tmp_path)
     for name in ("9.2.0.192.in-addr.arpa", "2.0.192.in-addr.arpa", "example.org"):
