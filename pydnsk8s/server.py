@@ -17,7 +17,6 @@ from pydnsk8s.abilities import Herald, Inheritor, Lingerer
 from pydnsk8s.configuration import Address, Configuration, Source, configure, includes, label, read
 from pydnsk8s.corefile import CorefileError, load, parse
 from pydnsk8s.listen.open import Open
-from pydnsk8s.listen.port import Port
 from pydnsk8s.plugin import Plugin, StartError
 
 _log = logging.getLogger("pydnsk8s.server")
@@ -147,7 +146,7 @@ class Server:
         self._settle_on(new)
         for address, held in self._open.items():
             if address in new.routers:
-                held.port.swap(new.routers[address])
+                held.swap(new.routers[address])
             if address not in before:
                 await held.start()
         gone = [self._open.pop(address) for address in before - set(new.routers)]
@@ -163,18 +162,11 @@ class Server:
 
     def _bind(self, configuration: Configuration) -> None:
         """Open the sockets of all addresses that are not open yet; nothing is read from them."""
-        timeouts = {
-            address: site.block.timeouts
-            for address, router in configuration.routers.items()
-            for site in router.sites[:1]
-        }
         for address, router in configuration.routers.items():
             if address in self._open:
-                for listener in self._open[address].tcp:
-                    listener.timeouts = timeouts[address]
                 continue
             try:
-                self._open[address] = Open(*address, Port(router), timeouts[address], self._beside(address))
+                self._open[address] = Open(*address, router, self._beside(address))
             except OSError as error:
                 raise StartError(_why(address, error)) from error
         for block in configuration.blocks:

@@ -97,6 +97,23 @@ async def test_a_failed_reload_changes_nothing(source: Source, text: str, error:
         assert await asked(server) == a(3)
 
 
+async def test_a_failed_reload_leaves_the_limits_of_connections_alone(source: Source) -> None:
+    async with served(source, corefile(1)) as server, connected(server) as stream:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            more = f"    timeouts {{\n        maxtcpqueries 1\n    }}\n    health 127.0.0.1:{taken.getsockname()[1]}\n"
+            source.write(corefile(1).replace("    hosts", f"{more}    hosts"))
+            with pytest.raises(StartError):
+                await server.reload()
+            for id in (1, 2):
+                stream.send(framed(question(id=id)))
+                assert (await stream.answers(1))[id].answer == a(1)
+        assert await server.reload()
+        async with connected(server) as limited:
+            limited.send(framed(question()))
+            assert (await limited.answers(1))[1].answer == a(1)
+            assert await limited.closed()
+
+
 async def test_a_corefile_that_failed_is_not_tried_again_until_it_changes(source: Source) -> None:
     async with served(source, corefile(1)) as server:
         source.write("example.org {\n    bind 192.0.2.250\n    whoami\n}\n")

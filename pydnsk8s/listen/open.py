@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pydnsk8s.listen import tcp, udp
 from pydnsk8s.listen.port import Port
 from pydnsk8s.plugin import Timeouts
+from pydnsk8s.router import Router
 
 _DRAIN = 5.0  # seconds that queries in work have at the end, as in CoreDNS
 
@@ -18,8 +19,8 @@ _DRAIN = 5.0  # seconds that queries in work have at the end, as in CoreDNS
 class Open:
     """The sockets of one address; ``beside`` are those of other addresses that include it, or that it includes."""
 
-    def __init__(self, host: str, number: int, port: Port, timeouts: Timeouts, beside: Sequence[Open] = ()) -> None:
-        self.port = port
+    def __init__(self, host: str, number: int, router: Router, beside: Sequence[Open] = ()) -> None:
+        self.port = Port(router)
         for other in beside:
             other.share()
         shared = bool(beside)
@@ -38,8 +39,8 @@ class Open:
             raise OSError(errno.EADDRINUSE, "no port is free for both UDP and TCP")
         self.number: int = streams[0].getsockname()[1]
         """The port it really is."""
-        self.tcp = [tcp.Tcp(port, stream, timeouts) for stream in streams]
-        self.udp = [udp.Udp(port, datagram) for datagram in datagrams]
+        self.tcp = [tcp.Tcp(self.port, stream, _timeouts(router)) for stream in streams]
+        self.udp = [udp.Udp(self.port, datagram) for datagram in datagrams]
         self.listeners: list[tcp.Tcp | udp.Udp] = [*self.udp, *self.tcp]
 
     async def start(self) -> None:
@@ -48,6 +49,12 @@ class Open:
             datagrams.start()
         for streams in self.tcp:
             await streams.start()
+
+    def swap(self, router: Router) -> None:
+        """Answer from another configuration, and keep to its limits, from now on."""
+        self.port.swap(router)
+        for streams in self.tcp:
+            streams.timeouts = _timeouts(router)
 
     def share(self) -> None:
         """Let a socket of ours be bound beside these, to more addresses or fewer; the system prefers the closest.
@@ -80,3 +87,8 @@ class Open:
             pass
         for listener in self.listeners:
             listener.close()
+
+
+def _timeouts(router: Router) -> Timeouts:
+    """The limits of connections that may ask all blocks of an address: those of the first (as CoreDNS does)."""
+    return router.sites[0].block.timeouts
