@@ -7,6 +7,7 @@ import contextlib
 import errno
 import socket
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 
 from pydnsk8s.listen import tcp, udp
 from pydnsk8s.listen.port import Port
@@ -90,5 +91,11 @@ class Open:
 
 
 def _timeouts(router: Router) -> Timeouts:
-    """The limits of connections that may ask all blocks of an address: those of the first (as CoreDNS does)."""
-    return router.sites[0].block.timeouts
+    """The limits of connections, which may ask all blocks of an address: of each the last one set (as CoreDNS does)."""
+    usual, limits = Timeouts(), Timeouts()
+    for site in router.sites:
+        for each in fields(Timeouts):
+            limit = getattr(site.block.timeouts, each.name)
+            if limit != getattr(usual, each.name):
+                setattr(limits, each.name, limit)
+    return limits

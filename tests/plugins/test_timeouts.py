@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pydnsk8s import testing
 from pydnsk8s.plugin import Timeouts
+from tests.listen.dns_clients import connected, framed, question
 
 from .blocks import block, errors
 
@@ -21,6 +23,15 @@ def test_all_limits_can_be_set_and_bare_numbers_are_seconds() -> None:
 
 def test_minus_one_means_any_number_of_queries() -> None:
     assert block("timeouts {\nmaxtcpqueries -1\n}").timeouts.queries == -1
+
+
+async def test_limits_of_any_block_are_those_of_the_connections_to_its_address() -> None:
+    limits = "timeouts {\nmaxtcpqueries 1\n}"
+    text = f"example.com {{\nwhoami\n}}\nexample.org {{\n{limits}\nwhoami\n}}\nexample.net {{\nwhoami\n}}"
+    async with testing.listening(text) as server, connected(server) as stream:
+        stream.send(framed(question()))
+        assert await stream.receive()
+        assert await stream.closed()
 
 
 @pytest.mark.parametrize(
