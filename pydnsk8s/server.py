@@ -15,7 +15,7 @@ from typing import Self
 from pydnsk8s import metrics
 from pydnsk8s.abilities import Herald, Inheritor, Lingerer
 from pydnsk8s.configuration import Address, Configuration, Source, configure, includes, label, read
-from pydnsk8s.corefile import CorefileError, load, parse
+from pydnsk8s.corefile import CorefileError, Problem, load, parse
 from pydnsk8s.listen.open import Open
 from pydnsk8s.plugin import Plugin, StartError
 
@@ -100,6 +100,9 @@ class Server:
                 return False
             try:
                 corefile = read(self.source, port=self.default_port)
+                if corefile.default and not old.corefile.default:
+                    # A file that somebody is writing, or moving, is empty or not there for a moment.
+                    raise CorefileError(Problem(None, "there is no server block; start anew to serve the default ones"))
             except CorefileError as error:
                 if not force and str(error) == self._failed:
                     return False

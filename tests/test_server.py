@@ -97,6 +97,17 @@ async def test_a_failed_reload_changes_nothing(source: Source, text: str, error:
         assert await asked(server) == a(3)
 
 
+async def test_a_file_that_is_being_written_does_not_turn_into_the_default(source: Source) -> None:
+    async with served(source, corefile(1)) as server:
+        source.write("")
+        with pytest.raises(CorefileError, match="no server block"):
+            await server.reload()
+        assert await asked(server) == a(1)
+        source.write(corefile(2))
+        assert await server.reload(force=False)
+        assert await asked(server) == a(2)
+
+
 async def test_a_failed_reload_leaves_the_limits_of_connections_alone(source: Source) -> None:
     async with served(source, corefile(1)) as server, connected(server) as stream:
         with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -37,6 +37,8 @@ class Corefile:
     files: tuple[str, ...] = field(default=(), compare=False)
     """The absolute paths of all files it was read from."""
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
+    default: bool = field(default=False, compare=False)
+    """Whether the text has no server blocks, and stands for the default ones."""
 
     @property
     def digest(self) -> str:

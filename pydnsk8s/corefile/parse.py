@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from . import imports, keys
@@ -31,7 +32,7 @@ def load(path: Path, *, known: Collection[str] | None = None, environ: Mapping[s
     except OSError as error:
         raise CorefileError(Problem(None, f"cannot read {path}: {error.strerror}")) from error
     corefile = parse(text, str(path), known=known, environ=environ)
-    return Corefile(corefile.blocks, (imports.absolute(path), *corefile.files), corefile.warnings)
+    return replace(corefile, files=(imports.absolute(path), *corefile.files))
 
 
 def parse(
@@ -52,9 +53,10 @@ def parse(
     lines.begin(text, file)
     blocks = _Parser(lines, known, report).blocks()
     report.raise_errors()
-    if not blocks:
+    default = not blocks
+    if default:
         blocks = parse(DEFAULT, "the default Corefile").blocks
-    return Corefile(blocks, tuple(lines.files), tuple(report.warnings))
+    return Corefile(blocks, tuple(lines.files), tuple(report.warnings), default)
 
 
 _COREDNS_ONLY = frozenset((
