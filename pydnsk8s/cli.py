@@ -32,7 +32,8 @@ class _Port(click.IntRange):
     """A port; Go's flags take a ``=`` before it behind short names, too."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return super().convert(value.removeprefix("=") if isinstance(value, str) else value, param, ctx)
+        number: Any = value.removeprefix("=") if isinstance(value, str) else value
+        return super().convert(number, param, ctx)
 
 
 @click.group(
