@@ -32,7 +32,7 @@ class Namespace(Struct, frozen=True, gc=False):
 
 
 class Service(Struct, frozen=True, gc=False):
-    """A Service; a headless one has no cluster IP and answers with its endpoints."""
+    """A Service; a headless one has no cluster IP and answers with its endpoints, one of type ExternalName never is."""
 
     namespace: str
     name: str

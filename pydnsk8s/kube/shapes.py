@@ -136,8 +136,8 @@ class _Service(Struct, gc=False):
         ingress = (balancer and balancer.ingress) or []
         hosts = [entry.hostname for entry in ingress if entry.hostname]
         cluster_ips = spec.cluster_ips or [spec.cluster_ip or ""]
-        headless = "None" in cluster_ips
         external = spec.type == "ExternalName"
+        headless = "None" in cluster_ips and not external
         for host in [*hosts, spec.external_name or ""] if external else hosts:
             names.parse(host)  # what is no name must not get as far as an answer
         return Service(

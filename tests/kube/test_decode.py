@@ -67,6 +67,11 @@ def test_a_service_still_waiting_for_its_address_has_none() -> None:
     assert not service(clusterIP="").headless
 
 
+def test_a_service_that_stands_for_another_name_is_not_headless() -> None:
+    found = service(type="ExternalName", externalName="www.example.org", clusterIP="None")
+    assert (found.headless, found.external_name) == (False, "www.example.org")
+
+
 def test_an_external_name_has_no_address_of_its_own() -> None:
     found = service(type="ExternalName", externalName="Www.Example.org", clusterIP="192.0.2.1")
     assert (found.external_name, found.cluster_ips) == ("Www.Example.org", ())
