@@ -37,8 +37,9 @@ class Table:
             self.entries += 1
 
     def reaches(self, zone: bytes) -> bool:
-        """Whether some name in a zone has addresses."""
-        return any(name.endswith(zone) and names.is_under(name, zone) for name in self._addresses)
+        """Whether some name in a zone has addresses; a wildcard beside the zone gives them to the zone's own name."""
+        below = any(name.endswith(zone) and names.is_under(name, zone) for name in self._addresses)
+        return below or bool(self.addresses(zone))
 
     def addresses(self, name: bytes) -> tuple[bytes, ...]:
         """The packed addresses of a name, both families, in the order of the file; none if it is unknown.

@@ -253,6 +253,14 @@ async def test_names_that_belong_to_others_are_not_passed_on(tmp_path: Path) -> 
         assert asked(upstream).keys() == {f"{name}." for name in passed}
 
 
+async def test_a_zone_s_own_name_is_not_passed_on_if_a_wildcard_above_stands_for_it() -> None:
+    directives = "hosts {\n192.0.2.7 *.org\nfallthrough\n}\nforward . {}"
+    async with Upstream() as upstream, forwarding(directives, upstream) as server:
+        for name in ("a.example.org", "b.example.org"):
+            assert (await ask(server, name)).answer == [f"{name}. 300 A 192.0.2.1"]
+        assert (await ask(server, "example.org")).answer == ["example.org. 3600 A 192.0.2.7"]
+
+
 async def test_a_name_that_a_plugin_in_front_has_learned_of_is_passed_on_no_more() -> None:
     async with Upstream() as upstream, forwarding("forward . {}", upstream) as server:
         plugin = met(server)

@@ -333,6 +333,12 @@ async def test_every_entry_of_the_file_is_found_both_ways(table: list[tuple[str,
             )
 
 
+async def test_a_wildcard_above_a_zone_stands_for_the_zone_s_own_name() -> None:
+    found = plugin(Hosts, "hosts {\n192.0.2.7 *.org\nfallthrough\n}")
+    assert found.passes(names.parse("example.org")) is None
+    assert found.passes(names.parse("a.example.org")) is not None
+
+
 async def test_over_the_wire_replies_are_replayed_until_the_file_changes(tmp_path: Path) -> None:
     path = tmp_path / "hosts"
     write(path, "192.0.2.1 example.org")
