@@ -91,11 +91,12 @@ class IpName(Plugin):
         zone = names.closest(query.name, self.zones)
         if zone is None or query.klass != codes.IN:
             return HAND_ON
+        if self.acme and (referral := self._referral(query, zone)) is not None:
+            return referral
         found = self._records(query.name, zone)
         if query.name != zone and not found and self.fall.through(query.name):
             return HAND_ON
-        referral = self._referral(query, zone) if self.acme else None
-        return referral or self._tell(query, zone, found)
+        return self._tell(query, zone, found)
 
     def _records(self, name: bytes, zone: bytes) -> list[Record]:
         """Everything the name has."""

@@ -258,6 +258,13 @@ async def test_a_challenge_is_delegated_to_the_address_it_is_about(name: str) ->
     assert texts(reply.additional) == ["10-0-0-1.example.org. 3600 A 10.0.0.1"]
 
 
+async def test_a_challenge_is_delegated_before_anything_falls_through() -> None:
+    found = await made("acme\nfallthrough\nnameserver ns1.example.org 192.0.2.1\nallow private")
+    for name in ("_acme-challenge.ns1.example.org", "8-8-8-8._acme-challenge.10-0-0-1.example.org"):
+        assert await said(found, name, "TXT") == "referral"
+    assert await said(found, "_acme-challenge.www.example.org", "TXT") == "elsewhere"
+
+
 async def test_a_challenge_without_an_address_or_without_the_option_is_a_name_like_others() -> None:
     for name in ("_acme-challenge.example.org", "_acme-challenge.www.example.org"):
         assert await said(await made("acme"), name, "TXT") == "NODATA"
