@@ -21,7 +21,8 @@ _PRIVATE = (
     "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16", "100.64.0.0/10",
     "fc00::/7", "fe80::/10", "::1/128",
 )  # fmt: skip
-_TIMERS = (7200, 1800, 86_400, 300)  # refresh, retry, expire and how long a denial is believed, in seconds
+_NEGATIVE = 300  # seconds; a denial is not believed for longer
+_TIMERS = (7200, 1800, 86_400, _NEGATIVE)  # refresh, retry and expire, in seconds
 _CHALLENGE = b"\x0f_acme-challenge"
 _USAGE = {
     "rules": "rules sslip|nip",
@@ -139,7 +140,9 @@ class IpName(Plugin):
         """The records of the type asked for; there are always names below a name, so it is never denied."""
         answer = [record for record in found if record.type == query.type]
         if not answer:
-            return Reply(authority=(self._soa(zone),), keep=ALWAYS, plugin=self.name)
+            # RFC 2308 section 3: with the lesser of the SOA's own TTL and its last field.
+            soa = self._soa(zone)._replace(ttl=min(self.ttl, _NEGATIVE))
+            return Reply(authority=(soa,), keep=ALWAYS, plugin=self.name)
         servers = self._servers(zone) if query.type == codes.NS else {}
         near = [server for server, held in servers.items() if held or names.is_under(server, zone)]
         glue = [record for server in near for record in self._records(server, zone)]

@@ -265,6 +265,12 @@ async def test_a_challenge_is_delegated_before_anything_falls_through() -> None:
     assert await said(found, "_acme-challenge.www.example.org", "TXT") == "elsewhere"
 
 
+async def test_a_denial_is_believed_for_five_minutes_at_most() -> None:
+    for ttl, believed in (("3600", 300), ("60", 60)):
+        reply = await (await made(f"ttl {ttl}")).answer(query("www.example.org"), elsewhere)
+        assert [record.ttl for record in reply.authority] == [believed]
+
+
 async def test_a_challenge_without_an_address_or_without_the_option_is_a_name_like_others() -> None:
     for name in ("_acme-challenge.example.org", "_acme-challenge.www.example.org"):
         assert await said(await made("acme"), name, "TXT") == "NODATA"
