@@ -78,7 +78,7 @@ class Etcd(Plugin):
     def _find(self, query: Query, outside: Outside) -> Turn:
         """The turn, as far as it is known what is outside; WAIT once there is more to ask there."""
         zone = names.closest(query.name, self.options.zones)
-        if zone is None:
+        if zone is None or query.klass != codes.IN:
             return HAND_ON
         if query.type in (codes.AXFR, codes.IXFR):
             # Whoever may have the whole zone is for `transfer` to say.

@@ -41,7 +41,7 @@ class Answers:
     def find(self, query: Query) -> Reply | Alias | Keep:
         """The reply; for the rest of the chain to answer, how long that is so."""
         cut = names.cut(query.name, self._options.zones)
-        if cut is None:
+        if cut is None or query.klass != codes.IN:
             return HAND_ON
         zone, starts = cut
         if query.type in (codes.AXFR, codes.IXFR):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pydnsk8s import StartError, names
+from pydnsk8s import StartError, codes, names
 from pydnsk8s.plugins.etcd import Etcd
-from tests.plugins.blocks import block, errors, plugin
+from tests.plugins.blocks import ELSEWHERE, block, elsewhere, errors, plugin, query
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,12 @@ def test_the_password_is_not_shown() -> None:
     error = errors("etcd {\n credentials user secret too many\n}")
     assert "expected: credentials USER PASSWORD" in error
     assert "secret" not in error
+
+
+async def test_other_classes_are_not_its_business() -> None:
+    found = plugin(Etcd, "etcd example.org")
+    found.tree.synced = True
+    assert await found.answer(query("www.example.org", klass=codes.CH), elsewhere) is ELSEWHERE
 
 
 def test_an_heir_goes_on_with_tree_and_watch() -> None:

@@ -7,7 +7,7 @@ import pytest
 from pydnsk8s import codes
 from pydnsk8s.kube.objects import Namespace, Object, Port
 from pydnsk8s.message import Reply
-from tests.plugins.blocks import ELSEWHERE, texts
+from tests.plugins.blocks import ELSEWHERE, elsewhere, query, texts
 
 from .clusters import ask, cluster, endpoint, endpoints, imported, pod, service
 
@@ -254,3 +254,8 @@ async def test_a_target_whose_name_would_be_too_long_is_left_out() -> None:
     options = "multicluster clusterset.local"
     name = f"{long}.{long}.svc.clusterset.local"
     assert await asked(name, "SRV", options, objects) == [f"0 50 80 db.{'e' * 60}.{name}."]
+
+
+async def test_other_classes_are_not_its_business() -> None:
+    found = cluster(*SHOP)
+    assert await found.answer(query(WEB, klass=codes.CH), elsewhere) is ELSEWHERE
