@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,6 +81,7 @@ def read(directive: Directive, block: ServerBlock) -> Options:
             _read_compatible(option, block)
         seen[option.name] = option
     _check(options, seen)
+    block.warnings += _pointless(options, seen)
     return options
 
 
@@ -214,3 +216,13 @@ def _check(options: Options, seen: dict[str, Option]) -> None:
     for name in ("labels", "namespace_labels"):
         if options.manifests and name in seen:
             raise seen[name].error(f"{name}: it is the API server that selects; manifests are served whole")
+
+
+def _pointless(options: Options, seen: dict[str, Option]) -> Iterator[Problem]:
+    """Warnings of options that come to nothing beside the others, or without them."""
+    if options.endpoint and options.kubeconfig:
+        yield _warning(seen["endpoint"], 0, "has no effect: kubeconfig says where the API server is")
+    if "tls" in seen and (options.kubeconfig or not options.endpoint):
+        yield _warning(seen["tls"], 0, "has no effect: it belongs to endpoint")
+    if options.ignore_empty and not options.endpoints:
+        yield _warning(seen["ignore"], 0, "without endpoints every service is empty, and has no name")

@@ -52,7 +52,7 @@ def test_defaults() -> None:
         ("endpoint http://127.0.0.1:8001", "endpoint", "http://127.0.0.1:8001"),
         ("kubeconfig config", "kubeconfig", Path("config")),
         ("kubeconfig config blue", "context", "blue"),
-        ("tls a.crt a.key ca.crt", "certificates", (Path("a.crt"), Path("a.key"), Path("ca.crt"))),
+        ("endpoint https://a\ntls a.crt a.key ca.crt", "certificates", (Path("a.crt"), Path("a.key"), Path("ca.crt"))),
         ("manifests one.yaml two", "manifests", (Path("one.yaml"), Path("two"))),
         ("manifests one.yaml\nmanifests two", "manifests", (Path("one.yaml"), Path("two"))),
         ("startup_timeout 1m", "startup_timeout", 60.0),
@@ -172,6 +172,22 @@ def test_it_is_used_once() -> None:
 def test_what_has_no_effect_is_warned_of(line: str, message: str) -> None:
     [found] = warned(line)
     assert message in found
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["tls a.crt a.key ca.crt"], "tls: has no effect: it belongs to endpoint"),
+        (["manifests a", "tls a.crt a.key ca.crt"], "tls: has no effect: it belongs to endpoint"),
+        (["kubeconfig a", "endpoint http://127.0.0.1"], "endpoint: has no effect: kubeconfig says"),
+        (["noendpoints", "ignore empty_service"], "ignore: without endpoints every service is empty"),
+    ],
+)
+def test_what_does_not_go_together_is_warned_of(lines: list[str], message: str) -> None:
+    for each in (lines, lines[::-1]):
+        [found] = warned(*each)
+        assert message in found
+    assert not warned("endpoint http://127.0.0.1", "tls a.crt a.key ca.crt")
 
 
 @pytest.mark.parametrize(
