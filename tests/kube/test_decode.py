@@ -62,6 +62,11 @@ def test_a_service_without_a_cluster_ip_is_headless(spec: dict[str, Any]) -> Non
     assert service(**spec).cluster_ips == ()
 
 
+def test_an_ipv4_address_written_as_an_ipv6_one_is_an_ipv4_address() -> None:
+    assert service(clusterIP="::ffff:192.0.2.10").cluster_ips == (ip("192.0.2.10"),)
+    assert [each.address for each in slice_of({"addresses": ["::FFFF:c000:20b"]}).endpoints] == [ip("192.0.2.11")]
+
+
 def test_a_service_still_waiting_for_its_address_has_none() -> None:
     assert service(clusterIP="", clusterIPs=None).cluster_ips == ()
     assert not service(clusterIP="").headless
