@@ -8,6 +8,7 @@ from pydnsk8s import codes, names
 from pydnsk8s.corefile import Directive
 from pydnsk8s.etcd.access import EtcdError
 from pydnsk8s.etcd.tree import TooManyError, Tree
+from pydnsk8s.keep import Keep
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, StartError, Turn
 from pydnsk8s.plugins.etcd import records, strict, subtree
@@ -85,8 +86,8 @@ class Etcd(Plugin):
             return Reply(codes.REFUSED, authoritative=False, plugin=self.name)
         if not self.tree.synced:
             # Neither a false NXDOMAIN nor a name of ours sent to somebody else's server.
-            soa = records.soa(zone, self.tree.changed_at)
-            return Reply(codes.SERVFAIL, authority=(soa,), plugin=self.name, error="etcd is not known yet")
+            soa, keep = records.soa(zone, self.tree.changed_at), Keep.while_(self.tree.unknown)
+            return Reply(codes.SERVFAIL, authority=(soa,), keep=keep, plugin=self.name, error="etcd is not known yet")
         reading = Reading(self.tree, self.options, query, zone, outside)
         if query.type == codes.SOA and query.name == zone:
             soa = records.soa(zone, reading.serial())

@@ -116,8 +116,9 @@ class K8sExternal(Plugin):
             return Reply(codes.REFUSED, authoritative=False, plugin=self.name)
         if not self._index.synced:
             # Never a false NXDOMAIN, whoever might be asked instead.
-            error = "the cluster is not known yet"
-            return Reply(codes.SERVFAIL, authority=(self._soa(zone, self._index),), plugin=self.name, error=error)
+            error, keep = "the cluster is not known yet", self._index.keep(SYNCED)
+            soa = self._soa(zone, self._index)
+            return Reply(codes.SERVFAIL, authority=(soa,), keep=keep, plugin=self.name, error=error)
         outcome = self._look_up_address(query, zone) if names.is_reverse(zone) else self._look_up(query, zone)
         if isinstance(outcome, Reply) or self.fall.through(query.name):
             return outcome

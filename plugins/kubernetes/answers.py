@@ -50,8 +50,8 @@ class Answers:
             return Reply(codes.REFUSED, authoritative=False, plugin=_PLUGIN)
         if not self._index.synced:
             # Neither a false NXDOMAIN nor a cluster's name sent to somebody else's server.
-            error = "the cluster is not known yet"
-            return Reply(codes.SERVFAIL, authority=(self._soa(zone),), plugin=_PLUGIN, error=error)
+            error, keep = "the cluster is not known yet", self._index.keep(SYNCED)
+            return Reply(codes.SERVFAIL, authority=(self._soa(zone),), keep=keep, plugin=_PLUGIN, error=error)
         reverse = names.is_reverse(zone)
         outcome = self._look_up_address(query, zone) if reverse else self._look_up(query, zone, starts)
         if not isinstance(outcome, Keep) or self._options.fall.through(query.name):

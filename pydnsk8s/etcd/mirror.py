@@ -125,7 +125,7 @@ class Mirror:
                 start = pair.key + b"\0"
         async for key in _paced(gone):
             self._tree.remove(key)
-        self._tree.synced = True
+        self._tree.complete()
         self._revision, self._cluster = revision, cluster
         self._count()
         _log.info("%d keys from %s in %.2f s", listed, client.endpoint, clock.now() - begun)

@@ -47,8 +47,8 @@ class Tree:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.prefix = prefix
-        self.synced = False
-        """Whether everything has been listed once."""
+        self.unknown = Stamp()
+        """Retired when everything has been listed once."""
         self.changed_at = 0
         """When anything last changed, in Unix seconds; 0 before the first value."""
         self.leases = Leases()
@@ -69,6 +69,15 @@ class Tree:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def synced(self) -> bool:
+        """Whether everything has been listed once."""
+        return not self.unknown.alive
+
+    def complete(self) -> None:
+        """Note that everything has been put."""
+        self.unknown.retire()
 
     def at(self, path: bytes, read: set[Stamp]) -> list[Value] | None:
         """The values at just this path; None if there are none below it either (RFC 8020 section 2)."""

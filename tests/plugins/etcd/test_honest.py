@@ -77,7 +77,7 @@ async def test_no_kept_reply_lies(
     options: str, first: list[tuple[str, str | None]], second: list[tuple[str, str | None]], lease: int
 ) -> None:
     etcd = plugin(Etcd, f"etcd example.org 192.0.2.0/24 {{\n{options}\n}}")
-    etcd.tree.synced = True
+    etcd.tree.complete()
     change_all(etcd.tree, first, lease)
 
     def change() -> None:
@@ -99,7 +99,7 @@ def above(name: bytes) -> Iterator[bytes]:
 @given(pairs=changes)
 async def test_no_name_is_denied_above_one_that_exists(options: str, pairs: list[tuple[str, str | None]]) -> None:
     etcd = plugin(Etcd, f"etcd example.org {{\n{options}\n}}")
-    etcd.tree.synced = True
+    etcd.tree.complete()
     change_all(etcd.tree, pairs, 0)
     ask = asking(etcd)
     codes_of: dict[bytes, set[int]] = {}

@@ -93,7 +93,7 @@ def test_the_password_is_not_shown() -> None:
 
 async def test_other_classes_are_not_its_business() -> None:
     found = plugin(Etcd, "etcd example.org")
-    found.tree.synced = True
+    found.tree.complete()
     assert await found.answer(query("www.example.org", klass=codes.CH), elsewhere) is ELSEWHERE
 
 

@@ -29,7 +29,7 @@ MODES = ("mode subtree", "mode strict")
 
 def etcd(mode: str) -> Etcd:
     found = plugin(Etcd, f"etcd example.org {{\n{mode}\n}}")
-    found.tree.synced = True
+    found.tree.complete()
     put(found.tree, PAIRS)
     return found
 

@@ -6,6 +6,7 @@ import pytest
 
 from pydnsk8s import testing
 from pydnsk8s.etcd.tree import MOST
+from pydnsk8s.keep import Stamp
 
 from .zones import Pairs, put, remove, serving
 
@@ -357,11 +358,11 @@ async def test_a_change_is_seen_at_once_and_ends_no_other_answer() -> None:
 
 
 async def test_before_the_first_list_nothing_is_denied_or_handed_on() -> None:
-    async with serving({}, "fallthrough") as (dns, tree):
-        tree.synced = False
+    async with serving({}, "fallthrough\n}\ncache {") as (dns, tree):
+        tree.unknown = Stamp()
         answer = await dns.ask("web.example.org")
         assert answer.rcode == "SERVFAIL"
-        tree.synced = True
+        tree.complete()
         put(tree, WEB)
         assert len((await dns.ask("web.example.org")).answer) == 2
 

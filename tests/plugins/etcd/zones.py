@@ -37,10 +37,10 @@ class Still:
         self.tree = tree
 
     async def start(self, within: float) -> None:
-        self.tree.synced = True
+        self.tree.complete()
 
     async def stop(self) -> None:
-        self.tree.synced = False
+        pass
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from tests.kube.api_server import ApiServer
 from tests.kube.until import until
 from tests.plugins.blocks import plugin
 
-from .clusters import ask, cluster, service, serving
+from .clusters import ask, cluster, fill, service, serving
 
 WEB = "web.shop.svc.cluster.local"
 
@@ -105,9 +105,20 @@ async def test_what_is_not_known_yet_is_neither_denied_nor_passed_on(fall: str, 
     found = plugin(Kubernetes, f"kubernetes cluster.local in-addr.arpa {{\n{fall}\n}}")
     reply = await ask(found, name, type)
     assert (reply.rcode, reply.plugin, reply.error) == (2, "kubernetes", "the cluster is not known yet")
-    assert not reply.keep.alive
     assert not found.ready()
     assert (await ask(found, "www.example.org")).plugin == "elsewhere"
+    assert reply.keep.live, "a cache may hold it back"
+    fill(found.index, found.options.kinds, [])
+    assert not reply.keep.alive
+
+
+async def test_what_was_not_known_yet_is_answered_as_soon_as_it_is() -> None:
+    text = ".:53 {\ncache\nkubernetes cluster.local {\nendpoint http://127.0.0.1:1\nstartup_timeout 0s\n}\n}"
+    async with testing.serving(text) as dns:
+        assert (await dns.ask(WEB)).rcode == "SERVFAIL"
+        found = next(plugin for plugin in dns.plugins if isinstance(plugin, Kubernetes))
+        fill(found.index, found.options.kinds, [service("web", "10.96.0.1")])
+        assert (await dns.ask(WEB)).answer == [f"{WEB}. 5 A 10.96.0.1"]
 
 
 async def test_one_kind_that_is_missing_leaves_all_unknown() -> None:
