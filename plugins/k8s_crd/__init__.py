@@ -15,7 +15,7 @@ from pydnsk8s.geo import UnreadableError
 from pydnsk8s.keep import ALWAYS, Keep
 from pydnsk8s.kube import sync
 from pydnsk8s.kube.objects import DNSEndpoint, RecordSet
-from pydnsk8s.kube.record_index import Key, RecordIndex
+from pydnsk8s.kube.record_index import SYNCED, Key, RecordIndex
 from pydnsk8s.kube.selector import Selector
 from pydnsk8s.kube.source import Source, SourceError
 from pydnsk8s.message import Query, Record, Reply
@@ -102,8 +102,8 @@ class K8sCrd(Plugin):
             return Reply(codes.REFUSED, authoritative=False, plugin=self.name)
         if not self.index.synced:
             # Neither a false NXDOMAIN nor a name that is ours sent to somebody else's server.
-            error = "the cluster's DNSEndpoints are not known yet"
-            return Reply(codes.SERVFAIL, authority=(self._soa(zone),), plugin=self.name, error=error)
+            error, keep = "the cluster's DNSEndpoints are not known yet", self.index.keep(SYNCED)
+            return Reply(codes.SERVFAIL, authority=(self._soa(zone),), keep=keep, plugin=self.name, error=error)
         outcome = self._look_up(query, zone)
         if not isinstance(outcome, Keep) or self.options.fall.through(query.name):
             return outcome

@@ -9,6 +9,7 @@ Names are in wire form and lower case. All calls belong on the event loop's thre
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
+from functools import partial
 from typing import TypeAlias
 
 from pydnsk8s import codes, names
@@ -17,7 +18,9 @@ from pydnsk8s.kube.objects import DNSEndpoint, Kind, Object, RecordSet
 
 Key: TypeAlias = tuple[str, bytes]
 """``("name", name)`` for all that is at a name, and whether anything is below it; ``("cut", name)`` for its NS
-records."""
+records; or the one below."""
+SYNCED: Key = ("synced", b"")
+"""The stamp under this key is retired when one more selection has been listed in full."""
 Owner: TypeAlias = tuple[str, str]
 """Namespace and name of an object."""
 
@@ -39,7 +42,7 @@ class RecordIndex:
 
     def select(self, picks: Callable[[DNSEndpoint], bool] = lambda _: True) -> Selection:
         """A new sink; what any of the sinks holds is served."""
-        selection = Selection(self._change, picks)
+        selection = Selection(self._change, partial(self._stamps.retire, SYNCED), picks)
         self._selections.append(selection)
         return selection
 
@@ -110,11 +113,17 @@ class RecordIndex:
 class Selection:
     """The objects of one filter; a Sink."""
 
-    def __init__(self, change: Callable[[Owner], None], picks: Callable[[DNSEndpoint], bool]) -> None:
+    def __init__(
+        self,
+        change: Callable[[Owner], None],
+        completed: Callable[[], None],
+        picks: Callable[[DNSEndpoint], bool],
+    ) -> None:
         self.synced = False
         """Whether the objects have been listed in full at least once."""
         self.held: dict[Owner, DNSEndpoint] = {}
         self._change = change
+        self._completed = completed
         self._picks = picks
 
     def put(self, obj: Object, triggered: float = 0.0) -> None:
@@ -138,6 +147,7 @@ class Selection:
     def complete(self, kind: Kind, namespace: str = "") -> None:
         """Note that all objects have now been put, and the surplus removed."""
         self.synced = True
+        self._completed()
 
     def replace(self, kind: Kind, objects: Iterable[Object]) -> None:
         """Take the full list, and change only what differs from what is held."""

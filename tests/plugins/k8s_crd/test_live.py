@@ -127,7 +127,7 @@ async def test_a_server_that_is_gone_takes_no_names_with_it(api: ApiServer) -> N
 
 async def test_while_the_objects_are_not_defined_nothing_is_denied(api: ApiServer) -> None:
     api.unknown.add("DNSEndpoint")
-    async with followed(api, f"{LOCAL}\nstartup_timeout 0s") as (dns, found):
+    async with followed(api, f"{LOCAL}\nstartup_timeout 0s", "cache") as (dns, found):
         await until(lambda: bool(api.requests))
         await asyncio.sleep(0.05)
         assert (await dns.ask(APP)).rcode == "SERVFAIL"
