@@ -125,6 +125,8 @@ class Forward(Plugin):
         rules = self.rules
         if not self._short or not names.is_under(zone, rules.zone) or not names.are_apart(zone, rules.excepted):
             return None
+        if codes.NXDOMAIN in rules.failover:
+            return None  # what one upstream denies another may know
         tail = message_for(query, self._block.limit).tail
         send = partial(self._send, tail[:_HEADER], tail[_HEADER + len(query.name) :])
         return Relay(zone, send, self._passed_on, self._taking)

@@ -215,6 +215,17 @@ async def test_what_the_first_upstream_does_not_answer_well_the_second_does(bad:
         assert listener(server).pending == 0
 
 
+async def test_what_one_upstream_denies_another_may_know() -> None:
+    async with Upstream() as first, Upstream() as second:
+        directives = "forward . {} {\npolicy sequential\nfailover NXDOMAIN\n}"
+        async with forwarding(directives, first, second) as server:
+            await ask(server)
+            first.behave = second.behave = lambda packet, transport: reply(packet, rcode=codes.NXDOMAIN)
+            assert (await ask(server)).rcode == "NXDOMAIN"
+            second.behave = lambda packet, transport: reply(packet, "192.0.2.2")
+            assert (await ask(server)).answer == ["www.example.org. 300 A 192.0.2.2"]
+
+
 async def test_when_nobody_answers_the_client_is_told(caplog: pytest.LogCaptureFixture) -> None:
     async with Upstream() as mute, forwarding("errors\nforward . {} {\nread_timeout 20ms\n}", mute) as server:
         await ask(server)
