@@ -131,26 +131,30 @@ class Forward(Plugin):
         send = partial(self._send, tail[:_HEADER], tail[_HEADER + len(query.name) :])
         return Relay(zone, send, self._passed_on, self._taking)
 
-    def _send(self, head: bytes, rest: bytes, name: bytes, wake: Wake) -> Upstream | None:
-        """Send the question for a name in a message that begins and ends like this; to whom, None if too many wait."""
+    def _send(self, head: bytes, rest: bytes, name: bytes, wake: Wake) -> Sequence[Upstream] | None:
+        """Send the question for a name in a message that begins and ends like this; None if too many wait.
+
+        Gives the upstreams in the order to try them: the first is the one it was sent.
+        """
         if self._full():
             return None
-        upstream = self._candidates()[0]
+        candidates = self._candidates()
         message = Message(head + name + rest, name + rest[:_TYPE_CLASS])
-        upstream.begin(message, self.rules.terms.read_timeout, wake)
+        candidates[0].begin(message, self.rules.terms.read_timeout, wake)
         self._waiting += 1
-        return upstream
+        return candidates
 
-    def _passed_on(self, upstream: Upstream, came: bytes | Unanswered, seconds: float) -> None:
+    def _passed_on(self, candidates: Sequence[Upstream], came: bytes | Unanswered, seconds: float) -> None:
         self._waiting -= 1
+        upstream = candidates[0]
         if isinstance(came, Unanswered):
             upstream.health.doubt()
         else:
             upstream.took(seconds, came[3] & 15)
 
-    def _taking(self, query: Query, upstream: Upstream, begun: float) -> Take:
-        """What makes the reply of what comes from an upstream that was sent a query already."""
-        attempts = self._attempts(query, upstream, begun)
+    def _taking(self, query: Query, candidates: Sequence[Upstream], begun: float) -> Take:
+        """What makes the reply of what comes from the first of these, which was sent a query already."""
+        attempts = self._attempts(query, candidates, begun)
         _step(attempts, None)
         return partial(self._take, attempts)
 
@@ -209,10 +213,10 @@ class Forward(Plugin):
             return True
         return self.rules.next_on_nodata and reply.rcode == codes.NOERROR and not (reply.answer or reply.truncated)
 
-    def _attempts(self, query: Query, first: Upstream | None = None, begun: float = 0.0) -> Attempts:
+    def _attempts(self, query: Query, candidates: Sequence[Upstream] = (), begun: float = 0.0) -> Attempts:
         """Try one upstream after the other until one has a good answer: yields what to do, takes what came of it.
 
-        Who has been asked already is the ``first``, and ``begun`` when.
+        If the first of some ``candidates`` has been asked already, ``begun`` is when.
         """
         message = message_for(query, self._block.limit)
         named = subnet.of(query) if query.edns is not None and query.edns.options else None
@@ -222,9 +226,7 @@ class Forward(Plugin):
         now = begun or clock.now()
         end = now + self._altogether
         attempts, failure = 0, ""
-        candidates = self._candidates()
-        if first is not None:
-            candidates = (first, *(upstream for upstream in candidates if upstream is not first))
+        candidates = candidates or self._candidates()
         while candidates:
             reply: Reply | None = None
             for upstream in candidates:

@@ -226,6 +226,20 @@ async def test_what_one_upstream_denies_another_may_know() -> None:
             assert (await ask(server)).answer == ["www.example.org. 300 A 192.0.2.2"]
 
 
+async def test_upstreams_take_turns_whoever_passes_their_replies_back() -> None:
+    def two(packet: bytes, transport: str) -> Replies:
+        wire = reply(packet)
+        return wire[:6] + b"\0\2" + wire[8:] + _A + b"\2"
+
+    async with Upstream() as first, Upstream() as second:
+        async with forwarding("forward . {} {\npolicy round_robin\n}", first, second) as server:
+            for behave in (first.behave, two):
+                first.behave = second.behave = behave
+                for _ in range(4):
+                    await ask(server)
+        assert (len(first.asked), len(second.asked)) == (4, 4)
+
+
 async def test_when_nobody_answers_the_client_is_told(caplog: pytest.LogCaptureFixture) -> None:
     async with Upstream() as mute, forwarding("errors\nforward . {} {\nread_timeout 20ms\n}", mute) as server:
         await ask(server)
