@@ -240,9 +240,8 @@ class Forward(Plugin):
                     if rules.prefer_udp and packet[2] & codes.TC >> 8 and not upstream.terms.stream:
                         packet = yield upstream, message, seconds, True
                     # Nothing but a header that reports an error is what servers send that could not read a question.
-                    reply = wire.forwarded(packet) if len(packet) > 12 else _no_answer(packet[3] & 15)
-                    if named is not None:
-                        reply = scoped(reply, named)
+                    said = wire.forwarded(packet) if len(packet) > 12 else _no_answer(packet[3] & 15)
+                    reply = said if named is None else scoped(said, named)
                 except Unanswered as error:
                     upstream.health.doubt()
                     failure = f"{upstream}: {error}"

@@ -59,6 +59,13 @@ async def test_a_reply_about_another_subnet_is_not_believed(data: bytes) -> None
             assert (len(forger.asked), len(honest.asked)) == (1, 1)
 
 
+async def test_who_knows_of_nothing_but_another_subnet_has_not_answered() -> None:
+    async with Server(saying(option("203.0.114.0/24")[1])) as forger:
+        async with testing.serving(f".:53 {{\nforward . {forger.address}\n}}") as dns:
+            answer = await dns.ask("example.org", edns=Edns(options=(TOLD,)))
+            assert (answer.rcode, answer.answer) == ("SERVFAIL", [])
+
+
 async def test_a_server_that_refuses_subnets_is_asked_without_and_its_answer_is_not_shared() -> None:
     async with Server(saying(None, codes.REFUSED)) as server:
         async with testing.serving(f".:53 {{\ncache\nforward . {server.address}\n}}") as dns:
