@@ -172,7 +172,10 @@ class Loadbalance(Plugin):
 
     def _rank(self, record: Record) -> int:
         """Where in the list of preferred networks the address is; behind its end for none of them."""
-        address = ipaddress.ip_address(record.data)
+        try:
+            address = ipaddress.ip_address(record.data)
+        except ValueError:
+            return len(self.preferred)  # octets from elsewhere that are no address
         ranks = (rank for rank, network in enumerate(self.preferred) if address in network)
         return next(ranks, len(self.preferred))
 

@@ -112,6 +112,13 @@ async def test_preferred_networks_come_first_in_the_order_they_are_written() -> 
     assert reply.keep == ALWAYS, "the preference alone decides"
 
 
+async def test_octets_that_are_no_address_are_not_preferred() -> None:
+    by = balance("loadbalance {\nprefer 192.0.2.2/32\n}")
+    broken = ADDRESSES[0]._replace(data=b"\xc0\0\2")
+    reply = await answered(by, [broken, ADDRESSES[1]])
+    assert reply.answer == (ADDRESSES[1], broken)
+
+
 async def test_equals_among_preferred_addresses_are_shuffled_for_every_query() -> None:
     by = balance("loadbalance {\nprefer 192.0.2.0/30\n}")
     orders = set()
