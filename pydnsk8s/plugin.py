@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -216,6 +217,10 @@ class StartError(Exception):
 
 class Process(Protocol):
     """What a plugin may ask of the server as a whole."""
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        """Set when the server stops for good."""
 
     def abort(self, message: str) -> None:
         """End the process with exit code 1, saying why."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self, TypeAlias
@@ -24,7 +25,7 @@ _log = log.plugin("forward")
 _ALTOGETHER = 5.0  # seconds for all attempts together
 _HEADER = 10  # octets of a message's header without its id
 _TYPE_CLASS = 4  # octets that end a question
-_PAUSE = 0.02  # seconds before upstreams that all refused at once are tried again
+_PAUSE = 0.02  # seconds before upstreams that all refused at once are tried again, or another look at who waits
 
 Attempt: TypeAlias = tuple[Upstream, Message, float, bool] | None
 """Whom to send what, for how many seconds to wait for the reply, and whether to use a stream; None for a pause."""
@@ -80,6 +81,12 @@ class Forward(Plugin):
         self._short = not (by_stream or self._followers or self.rules.fail_fast)
 
     async def stop(self) -> None:
+        if (process := self._block.process) is not None:
+            # After a reload others are asked; whoever waits still gets what these say.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ALTOGETHER):
+                    while self._waiting and not process.stopping.is_set():  # noqa: ASYNC110 - no one event tells
+                        await asyncio.sleep(_PAUSE)
         await asyncio.gather(*(upstream.stop() for upstream in self.upstreams))
 
     async def _addresses(self) -> list[Address]:

@@ -6,12 +6,13 @@ import asyncio
 
 import pytest
 
-from pydnsk8s import names
+from pydnsk8s import corefile, names, testing
 from pydnsk8s.chain import join, link
 from pydnsk8s.listen import udp
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import Later, Plugin, Rest, Take, Wake
 from pydnsk8s.plugins.forward import Forward
+from pydnsk8s.server import Server
 from tests.upstream.servers import Behaviour, Replies, reply, until
 from tests.upstream.servers import Server as Upstream
 
@@ -249,3 +250,24 @@ async def test_who_waits_longer_than_the_server_stops_for_is_forgotten(caplog: p
             await server.stop()
         assert len(mute.asked) == 1
     assert not caplog.records
+
+
+@KNOWN
+async def test_who_waits_at_a_reload_gets_the_answer_of_whom_was_asked(*, known: bool) -> None:
+    async with Upstream() as first, Upstream(second) as other:
+        told = [first.address]
+        server = Server(
+            lambda known: testing.on_loopback(corefile.parse(f". {{\nforward . {told[0]}\n}}", known=known))
+        )
+        async with server:
+            if known:
+                await ask(server)
+            first.asked.clear()
+            first.delay = 0.05
+            with Udp() as client:
+                send(client, server, 9)
+                await until(lambda: len(first.asked) == 1)
+                told[0] = other.address
+                await server.reload()
+                assert testing.read(await client.next()).answer == ["www.example.org. 300 A 192.0.2.1"]
+            assert (await ask(server)).answer == [SECOND]

@@ -333,7 +333,6 @@ async def test_a_reload_forgets_who_was_asked() -> None:
                 await until(lambda: len(first.asked) == 3)
                 told[0] = text.replace("ADDRESS", second.address)
                 await server.reload()
-                # Its upstream is gone with the configuration that it was sent by.
                 assert await client.id() == 9
             assert (await ask(server)).answer == ["www.example.org. 300 A 192.0.2.2"]
 
