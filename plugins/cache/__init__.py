@@ -40,6 +40,7 @@ class Cache(Plugin):
 
     def __init__(self, policy: Policy, block: ServerBlock) -> None:
         self.policy = policy
+        self._block = block
         zones = ",".join(names.text(zone) for zone in policy.zones or block.zones)
         labels = block.label, zones, block.view
         self._requests = numbers.REQUESTS.labels(*labels)
@@ -58,9 +59,15 @@ class Cache(Plugin):
         return cls(read(directive, block), block)
 
     def inherit(self, old: Self) -> bool:
-        """Go on with what the old one has kept."""
-        self.success, self.denial, self._scopes = old.success, old.denial, old._scopes
+        """Go on with what the old one has kept, if those behind it would still say the same."""
+        if self._behind() == old._behind():
+            self.success, self.denial, self._scopes = old.success, old.denial, old._scopes
         return False  # the old one may be fetching
+
+    def _behind(self) -> list[tuple[str, ...]]:
+        """What the Corefile says of the plugins behind this one."""
+        plugins = self._block.plugins
+        return [plugin.written for plugin in plugins[plugins.index(self) :]]
 
     async def stop(self) -> None:
         tasks = tuple(self._refreshes.values())

@@ -7,10 +7,11 @@ import pytest
 from pydnsk8s import clock, codes, names
 from pydnsk8s.keep import ALWAYS, EACH_CLIENT, NEVER, Keep, Stamp
 from pydnsk8s.message import Query, Reply
+from pydnsk8s.plugins.cache import Cache
 from pydnsk8s.testing import record, stopped_clock
 from pydnsk8s.wire import Forwarded
 
-from .blocks import texts
+from .blocks import plugin, texts
 from .upstream import Upstream, ask, cache, off_the_wire, ttls
 
 A_300 = "a.example.org. 300 A 192.0.2.1"
@@ -248,3 +249,19 @@ async def test_a_reload_keeps_what_was_kept() -> None:
     await old.stop()
     assert texts((await ask(new, upstream)).answer) == [A_300]
     assert len(upstream.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ("log", True),
+        ("hosts {\n192.0.2.9 a.example.org\nfallthrough\n}", False),
+        ("forward example.org 192.0.2.8", False),
+    ],
+)
+async def test_a_reload_that_changes_who_answers_behind_the_cache_keeps_nothing(change: str, *, kept: bool) -> None:
+    before = "cache\nforward . 192.0.2.7"
+    old, new, upstream = plugin(Cache, before), plugin(Cache, f"{before}\n{change}"), Upstream(A_300)
+    await ask(old, upstream)
+    new.inherit(old)
+    assert len(new.success) == kept
