@@ -182,4 +182,6 @@ def _random_ids() -> Iterator[bytes]:
 
 def _is_bare_error(packet: bytes) -> bool:
     """Whether this is a header alone that reports an error, as servers send that could not read the question."""
-    return len(packet) == 12 and packet[2] & 0x80 != 0 and packet[3] & 15 != 0 and packet[4:] == bytes(8)
+    # Who could not read the question cannot know that its name does not exist.
+    error = len(packet) == 12 and packet[3] & 15 not in (codes.NOERROR, codes.NXDOMAIN)
+    return error and packet[2] & 0x80 != 0 and packet[4:] == bytes(8)

@@ -175,6 +175,14 @@ async def test_an_error_that_is_a_header_alone_is_taken_for_the_reply() -> None:
         assert len(await ask(asked)) == 12
 
 
+async def test_a_denial_that_does_not_say_of_what_is_passed_over() -> None:
+    def denial(packet: bytes, transport: str) -> Replies:
+        return [packet[:2] + b"\x80\3" + bytes(8), reply(packet)]
+
+    async with Server(denial) as server, upstream(server) as asked:
+        assert await ask(asked) == reply(server.asked[0].packet)
+
+
 @given(st.binary(max_size=80), st.integers(0, 80))
 def test_no_packet_breaks_the_bookkeeping(junk: bytes, cut: int) -> None:
     async def scene() -> None:
