@@ -230,6 +230,7 @@ def _teaches(query: Query, reply: Forwarded) -> bool:
     """Whether the reply is of a shape of which all are passed back alike."""
     if (query.klass, query.opcode) != (codes.IN, codes.OPCODE_QUERY):
         return False
-    if reply.rcode not in (codes.NOERROR, codes.NXDOMAIN):
+    # What is truncated may be asked for again by a stream, so that this one need not be what came first.
+    if reply.rcode not in (codes.NOERROR, codes.NXDOMAIN) or reply.truncated:
         return False
     return sum(type in _ADDRESSES for type in reply.found.types) < 2

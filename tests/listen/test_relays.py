@@ -226,6 +226,16 @@ async def test_what_one_upstream_denies_another_may_know() -> None:
             assert (await ask(server)).answer == ["www.example.org. 300 A 192.0.2.2"]
 
 
+async def test_what_is_truncated_is_asked_for_by_a_stream_each_time() -> None:
+    def behave(packet: bytes, transport: str) -> Replies:
+        return reply(packet, truncated=b"large" in packet or (b"long" in packet and transport == "udp"))
+
+    async with Upstream(behave) as upstream, forwarding("forward . {} {\nprefer_udp\n}", upstream) as server:
+        assert (await ask(server, "small.example.org")).answer
+        assert "tc" in (await ask(server, "large.example.org")).flags  # by the stream, too
+        assert (await ask(server, "long.example.org")).answer == ["long.example.org. 300 A 192.0.2.1"]
+
+
 async def test_upstreams_take_turns_whoever_passes_their_replies_back() -> None:
     def two(packet: bytes, transport: str) -> Replies:
         wire = reply(packet)
