@@ -119,6 +119,8 @@ class Streams:
     """Questions on one connection from which on another is opened: some servers answer one after the other."""
     FULL = 256
     """Questions on one connection beyond which none is taken."""
+    AGAIN = 8
+    """How often a question is asked anew because its connection was closed after the answer to another one."""
 
     def __init__(
         self, address: Address, terms: Terms, patience: Patience, reuse: Reuse, *, encrypted: bool = False
@@ -136,20 +138,26 @@ class Streams:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         stream = self._pick(loop.time(), proven=True)
-        proven = stream.proven
-        try:
-            return await stream.ask(message, seconds)
-        except Closed:
-            if not proven:
-                raise
-        # RFC 7766 section 6.2.4: a connection closed between two questions says nothing about the second one.
-        return await self._pick(loop.time(), proven=False).ask(message, max(end - loop.time(), 0))
+        for _ in range(self.AGAIN):
+            try:
+                return await stream.ask(message, max(end - loop.time(), 0))
+            except Closed:
+                # RFC 7766 section 6.2.4: a connection closed between two questions says nothing about the second one.
+                # Some servers close each after one answer, whatever else was asked there.
+                if not stream.proven:
+                    raise
+            stream = self._pick(loop.time(), proven=False)
+        return await stream.ask(message, max(end - loop.time(), 0))
 
     def _pick(self, now: float, *, proven: bool) -> Stream:
-        """The least busy connection, or a new one; not one that had answers before unless ``proven``."""
+        """The least busy connection, or a new one.
+
+        Unless ``proven`` it is not one that had answers before, and as a rule one on which nothing else waits.
+        """
         usable = [stream for stream in self._open if (proven or not stream.proven) and not self._spent(stream, now)]
         stream = min(usable, key=len, default=None)
-        if stream is not None and (len(stream) < self.CROWDED or len(self._open) >= self.LIMIT):
+        crowded = self.CROWDED if proven else 1
+        if stream is not None and (len(stream) < crowded or len(self._open) >= self.LIMIT):
             if len(stream) >= self.FULL:
                 raise Unanswered(f"{self.FULL} questions wait on every connection already")
             self._reuse.hits.add(1)

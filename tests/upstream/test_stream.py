@@ -49,6 +49,14 @@ async def test_a_connection_closed_between_two_questions_costs_no_answer() -> No
         assert server.connections >= 4
 
 
+async def test_questions_that_wait_on_a_connection_closed_after_one_answer_are_asked_again() -> None:
+    async with Server() as server, upstream(server, Terms(read_timeout=5)) as asked:
+        server.hang_up_after = 1
+        server.delay = 0.01
+        replies = await asyncio.gather(*(ask(asked, stream=True) for _ in range(32)))
+        assert len(replies) == 32
+
+
 @pytest.mark.usefixtures(collector_at_rest.__name__)
 async def test_a_connection_that_has_ended_is_gone_before_the_garbage_collector_comes() -> None:
     async with Server() as server, upstream(server) as asked:
