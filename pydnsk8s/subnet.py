@@ -174,8 +174,14 @@ class Asker(NamedTuple):
         return socket.inet_ntop(socket.AF_INET if len(self.address) == 4 else socket.AF_INET6, self.address)
 
     def keep(self, bits: int) -> Keep:
-        """For whom an answer holds that was chosen by so many leading bits of the address."""
-        return self.chosen & (Keep(scope=bits) if self.named else sharing(self.address, bits))
+        """For whom an answer holds that was chosen by so many leading bits of the address.
+
+        By none means by its family: there are databases of a single one.
+        """
+        if self.named:
+            # RFC 7871 section 7.3.1: a scope of 0 would say that the answer is for all networks, of both families.
+            return self.chosen & Keep(scope=max(bits, 1))
+        return self.chosen & sharing(self.address, bits)
 
 
 def asker(query: Query, believed: Networks | None) -> Asker:

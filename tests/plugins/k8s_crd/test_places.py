@@ -140,6 +140,20 @@ async def test_the_subnet_comes_back_with_the_scope_that_decided(database: Path)
                 assert (subnet.read(answer.options[0][1]).scope, answer.replayed) == (scope, replayed)
 
 
+@pytest.mark.parametrize(
+    ("family", "version", "told"), [(4, 4, "2001:db8:1::/56"), (6, 6, "192.0.2.0/24"), (4, 6, "2001:db8:1::/56")]
+)
+async def test_who_a_database_of_the_other_family_cannot_place_has_an_answer_that_is_not_for_everybody(
+    family: int, version: int, told: str, tmp_path: Path
+) -> None:
+    sites = {network: place for network, place in SITES.items() if (":" in network) is (family == 6)}
+    file = databases.write(tmp_path / "geo.mmdb", sites, "Sites", version)
+    async with serving(GEO, options=f"geodatafilepath {file}") as dns:
+        answer = await dns.ask(APP, edns=Edns(options=((8, option(told)),)))
+        assert len(answer.answer) == len(ONE + TWO + THREE)
+        assert subnet.read(answer.options[0][1]).scope > 0, "a resolver would give it to those of all networks"
+
+
 async def test_what_does_not_depend_on_the_client_has_no_scope(database: Path) -> None:
     plain = endpoint(entry(APP, *ONE, *TWO))
     async with serving(plain, options=f"geodatafilepath {database}") as dns:
