@@ -19,8 +19,7 @@ from pydnsk8s.plugins.kubernetes.servers import name_servers
 
 _PLUGIN = "kubernetes"
 _SVC, _POD = b"\x03svc", b"\x03pod"
-_VERSION = b"1.1.0"  # of the Kubernetes DNS specification,
-_SET_VERSION = b"1.0.0"  # and of that for cluster sets (KEP-1645)
+_VERSION = b"1.1.0"  # of the Kubernetes DNS specification
 _VERSION_TTL = 28_800
 
 
@@ -73,9 +72,8 @@ class Answers:
                 addresses = [record for _, held in self._servers(zone) for record in held]
                 return self._data(query, zone, records.renamed(addresses, query), self._index.keep(ZONE))
             case Part.VERSION:
-                version = _SET_VERSION if zone in self._options.multicluster else _VERSION
-                record = Record(query.name, codes.TXT, _VERSION_TTL, rdata.txt(version))
-                return self._data(query, zone, (record,), self._index.keep(SYNCED))
+                version = Record(query.name, codes.TXT, _VERSION_TTL, rdata.txt(_VERSION))
+                return self._data(query, zone, (version,), self._index.keep(SYNCED))
             case Part.BRANCH:
                 return self._data(query, zone, (), self._index.keep(SYNCED))
             case Part.NAMESPACE:

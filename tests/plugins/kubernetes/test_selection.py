@@ -259,9 +259,3 @@ async def test_a_target_whose_name_would_be_too_long_is_left_out() -> None:
 async def test_other_classes_are_not_its_business() -> None:
     found = cluster(*SHOP)
     assert await found.answer(query(WEB, klass=codes.CH), elsewhere) is ELSEWHERE
-
-
-async def test_a_cluster_set_s_names_have_a_specification_of_their_own() -> None:
-    versions = {"clusterset.local": ['"1.0.0"'], "cluster.local": ['"1.1.0"']}
-    for zone, version in versions.items():
-        assert await asked(f"dns-version.{zone}", "TXT", "multicluster clusterset.local", SET) == version
