@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from itertools import islice
 
 from pydnsk8s import names
 from pydnsk8s.keep import Keep, Stamp
@@ -22,6 +23,8 @@ class Table:
         """Addresses of names and names of addresses, counted together (as CoreDNS does)."""
         self._addresses: dict[bytes, tuple[bytes, ...]] = {}
         self._owners: dict[bytes, list[bytes]] = {}
+        self._above: set[bytes] = set()
+        """The names above those with addresses: of a block list there are too many to look through."""
 
     def add(self, address: bytes, name: bytes, *, reverse: bool) -> None:
         """Enter one pair of packed address and name; with ``reverse``, for PTR as well."""
@@ -29,6 +32,10 @@ class Table:
         if address in known:
             return  # RFC 2181 section 5: a record set holds no record twice
         self._addresses[name] = (*known, address)
+        for above in islice(names.suffixes(name), 1, None):
+            if above in self._above:
+                break  # those above that are, too
+            self._above.add(above)
         self.entries += 1
         if reverse and not name.startswith(_ASTERISK):
             owners = self._owners.setdefault(address, [])
@@ -37,9 +44,8 @@ class Table:
             self.entries += 1
 
     def reaches(self, zone: bytes) -> bool:
-        """Whether some name in a zone has addresses; a wildcard beside the zone gives them to the zone's own name."""
-        below = any(name.endswith(zone) and names.is_under(name, zone) for name in self._addresses)
-        return below or bool(self.addresses(zone))
+        """Whether some name in a zone has addresses, itself among them; that may have those of ``*`` above it."""
+        return zone in self._above or bool(self.addresses(zone))
 
     def addresses(self, name: bytes) -> tuple[bytes, ...]:
         """The packed addresses of a name, both families, in the order of the file; none if it is unknown.

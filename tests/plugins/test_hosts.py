@@ -350,3 +350,19 @@ async def test_over_the_wire_replies_are_replayed_until_the_file_changes(tmp_pat
         write(path, "192.0.2.2 example.org")
         await next(found for found in dns.plugins if isinstance(found, Hosts)).refresh()
         assert (await dns.ask("example.org")).answer == ["example.org. 3600 A 192.0.2.2"]
+
+
+_words = st.lists(st.sampled_from(["a", "b", "xa", "*"]), max_size=4).map(".".join)
+
+
+@given(st.lists(_words.filter(bool), max_size=4), _words, _words)
+def test_where_all_names_of_a_zone_pass_none_is_answered(held: list[str], zone: str, below: str) -> None:
+    lines = "".join(f"192.0.2.1 {name}\n" for name in held)
+    found = plugin(Hosts, f"hosts {MISSING} {{\n{lines}fallthrough\n}}")
+    name = ".".join(filter(None, (below, zone)))
+    passes = found.passes(names.parse(zone or ".")) is not None
+    answers = isinstance(found.at_once(query(name or ".", "A")), Reply)
+    assert not (passes and answers)
+    # Whatever is in the zone or has an asterisk that reaches it keeps it from passing; nothing else does.
+    inside = any(names.is_under(names.parse(each), names.parse(zone or ".")) for each in held)
+    assert passes is not (inside or isinstance(found.at_once(query(zone or ".", "A")), Reply))
