@@ -141,14 +141,20 @@ def _merged(networks: Iterable[Network]) -> tuple[list[int], list[int]]:
 
 
 def network(text: str) -> Network:
-    """The network an address or a prefix such as ``192.0.2.0/24`` means; ValueError for what is neither."""
+    """The network an address or a prefix such as ``192.0.2.0/24`` means; ValueError for what is neither.
+
+    One of IPv4 addresses mapped into IPv6 is that of the IPv4 addresses: as such they are known here.
+    """
     length = text.partition("/")[2]
     try:
         if "%" in text or not (length.isdecimal() or "/" not in text):
             raise ValueError
-        return ipaddress.ip_network(text, strict=False)
+        found = ipaddress.ip_network(text, strict=False)
     except ValueError:
         raise ValueError(f"expected an IP address or a prefix such as 192.0.2.0/24, found {text!r}") from None
+    mapped = found.network_address.ipv4_mapped if isinstance(found, ipaddress.IPv6Network) else None
+    # RFC 4291 section 2.5.5.2: the IPv4 address stands behind 96 bits.
+    return found if mapped is None or found.prefixlen < 96 else ipaddress.IPv4Network((mapped, found.prefixlen - 96))
 
 
 EVERYBODY = Networks((ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")))

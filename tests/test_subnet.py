@@ -170,6 +170,22 @@ def test_what_is_no_network_is_named_in_the_error(text: str) -> None:
     assert repr(text) in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("192.0.2.7", "192.0.2.7/32"),
+        ("192.0.2.7/24", "192.0.2.0/24"),
+        ("2001:db8::7/32", "2001:db8::/32"),
+        ("::ffff:192.0.2.7", "192.0.2.7/32"),
+        ("::ffff:10.1.2.3/104", "10.0.0.0/8"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::ffff:0:0/95", "::fffe:0:0/95"),
+    ],
+)
+def test_a_network_is_that_of_the_addresses_as_they_are_known_here(text: str, meant: str) -> None:
+    assert str(subnet.network(text)) == meant
+
+
 def asking(client: str, *options: tuple[int, bytes]) -> Query:
     family = socket.AF_INET6 if ":" in client else socket.AF_INET
     return Query(b"\0", codes.A, client=Client(socket.inet_pton(family, client), 1), edns=Edns(options=options))
