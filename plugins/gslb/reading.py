@@ -228,6 +228,9 @@ class Reading:
             if service.atlas is not None:
                 self._warn(f"geodb has no effect with the strategy {service.strategy}")
                 service.atlas = None
+            for name, given in (("near", self._near), ("edns-subnet", self._believed)):
+                if given is not None:
+                    self._warn(f"{name} has no effect with the strategy {service.strategy}")
             return
         if service.atlas is None:
             raise directive.error(f"gslb: the strategy {service.strategy} needs a geodb")
@@ -269,5 +272,7 @@ def _describe(cluster: Cluster, option: Option, facts: list[str]) -> None:
                 cluster.location = option.decimal(latitude, -90, 90), option.decimal(longitude, -180, 180)
             case ["region", values, *facts]:
                 cluster.regions = frozenset(values.casefold().split(","))
+                if "" in cluster.regions:
+                    raise option.error(f"cluster: region: expected VALUE[,VALUE...], found {values!r}", values)
             case [word, *_]:
                 raise option.error(f"cluster: expected {_PROPERTIES}; found {word!r}", word)

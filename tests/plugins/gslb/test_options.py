@@ -166,3 +166,16 @@ def test_a_database_that_decides_nothing_is_warned_of(tmp_path: Path) -> None:
     path = databases.write(tmp_path / "world.mmdb", databases.countries(DE="192.0.2.0/24"))
     found = block(written(EU, f"geodb {path}"))
     assert "geodb has no effect with the strategy round_robin" in found.warnings[0].message
+
+
+@pytest.mark.parametrize("option", ["near 50", "edns-subnet", "edns-subnet 192.0.2.0/24"])
+def test_what_is_about_places_is_warned_of_where_places_do_not_count(option: str) -> None:
+    found = block(written(EU, option))
+    message = f"{option.split()[0]} has no effect with the strategy round_robin"
+    assert [message in warning.message for warning in found.warnings] == [True]
+
+
+@pytest.mark.parametrize("values", ["US,", ",", "US,,CA"])
+def test_a_region_without_a_name_is_an_error(values: str) -> None:
+    # It would stand for all clients of whom the database knows no region.
+    assert "region: expected VALUE[,VALUE...]" in errors(written(f"{EU} region {values}"))
