@@ -87,6 +87,9 @@ class Gslb(Plugin):
     async def stop(self) -> None:
         metrics.before_scrape.remove(self._measure)
         self._show({})
+        for name, service in self.services.items():
+            for cluster in service.clusters:
+                _HEALTHY.remove(names.text(name), cluster.tag)
         await asyncio.gather(*(service.stop() for service in self.services.values()))
 
     def ready(self) -> bool:
@@ -163,8 +166,6 @@ class Gslb(Plugin):
     def _show(self, shown: dict[tuple[str, str, str], State]) -> None:
         for gone in self._shown - shown.keys():
             _HEALTH.remove(*gone)
-            if not shown:
-                _HEALTHY.remove(*gone[:2])
         for labels, state in shown.items():
             _HEALTH.labels(*labels).set(_STATES[state])
         self._shown = set(shown)

@@ -272,3 +272,13 @@ async def test_explain_says_why_each_target_is_in_or_out() -> None:
     assert said[EU] == f"out (down: tcp {dead}: connection refused)"
     assert said[US] == "in, chosen (up)"
     assert said["127.0.0.9"].startswith("out, drained")
+
+
+async def test_a_peer_that_never_told_an_address_leaves_no_metric_behind() -> None:
+    def shown() -> bool:
+        return 'cluster="silent",name="gone.example.org."' in metrics.exposition()[1].decode()
+
+    text = "example.org {\ngslb gone.example.org {\ncluster silent peer 127.0.0.1:1\ntimeout 100ms\n}\n}"
+    async with testing.serving(text):
+        assert shown()
+    assert not shown()
