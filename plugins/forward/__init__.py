@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Awaitable, Generator, Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, Self, TypeAlias
+from typing import Self
 
-from pydnsk8s import clock, codes, log, metrics, names, subnet, wire
+from pydnsk8s import codes, log, metrics, names, subnet
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import Keep
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import Later, Plugin, Rest, ServerBlock, StartError, Take, Wake
-from pydnsk8s.plugins.forward import policy
-from pydnsk8s.plugins.forward.messages import message_for, scoped, without_subnet
+from pydnsk8s.plugins.forward.attempts import ALTOGETHER, PAUSE, Attempt, Attempts, Trier, advance, finish, no_answer
+from pydnsk8s.plugins.forward.messages import message_for, without_subnet
 from pydnsk8s.plugins.forward.rules import MOST, Rules, read
 from pydnsk8s.relay import Relay
 from pydnsk8s.upstream import Address, Message, Unanswered, Upstream, resolve
 
 _log = log.plugin("forward")
-_ALTOGETHER = 5.0  # seconds for all attempts together
 _HEADER = 10  # octets of a message's header without its id
 _TYPE_CLASS = 4  # octets that end a question
-_PAUSE = 0.02  # seconds before upstreams that all refused at once are tried again, or another look at who waits
-
-Attempt: TypeAlias = tuple[Upstream, Message, float, bool] | None
-"""Whom to send what, for how many seconds to wait for the reply, and whether to use a stream; None for a pause."""
-Attempts: TypeAlias = Generator[Attempt, Any, Reply]
-
-_BROKEN = metrics.counter(
-    "coredns_forward_healthcheck_broken_total", "Queries sent although every upstream was down."
-).labels()
 _REJECTED = metrics.counter(
     "coredns_forward_max_concurrent_rejects_total", "Queries refused because too many were waiting."
 ).labels()
@@ -48,10 +37,8 @@ class Forward(Plugin):
         self.rules = rules
         self.upstreams: tuple[Upstream, ...] = ()
         self._block = block
-        self._order = policy.named(rules.policy)
         self._waiting = 0
-        self._most: float = 0
-        self._altogether = max(_ALTOGETHER, rules.terms.read_timeout)
+        self._trier = Trier((), rules, block.limit)
         self._followers: tuple[Forward, ...] = ()
         self._bequeathed = False
         self._short = False
@@ -74,8 +61,7 @@ class Forward(Plugin):
     async def start(self) -> None:
         if not self.upstreams:
             self.upstreams = tuple([self._upstream(address) for address in await self._addresses()])
-        attempts = self.rules.attempts
-        self._most = 2 * len(self.upstreams) if attempts is None else attempts or math.inf
+        self._trier = Trier(self.upstreams, self.rules, self._block.limit)
         self._followers = self._find_followers()
         by_stream = any(upstream.terms.stream for upstream in self.upstreams)
         self._short = not (by_stream or self._followers or self.rules.fail_fast)
@@ -84,9 +70,9 @@ class Forward(Plugin):
         if (process := self._block.process) is not None:
             # After a reload others are asked; whoever waits still gets what these say.
             with suppress(TimeoutError):
-                async with asyncio.timeout(_ALTOGETHER):
+                async with asyncio.timeout(ALTOGETHER):
                     while self._waiting and not process.stopping.is_set():  # noqa: ASYNC110 - no one event tells
-                        await asyncio.sleep(_PAUSE)
+                        await asyncio.sleep(PAUSE)
         await asyncio.gather(*(upstream.stop() for upstream in self.upstreams))
 
     async def _addresses(self) -> list[Address]:
@@ -145,7 +131,7 @@ class Forward(Plugin):
         """
         if self._full():
             return None
-        candidates = self._candidates()
+        candidates = self._trier.candidates()
         message = Message(head + name + rest, name + rest[:_TYPE_CLASS])
         candidates[0].begin(message, self.rules.terms.read_timeout, wake)
         self._waiting += 1
@@ -161,8 +147,8 @@ class Forward(Plugin):
 
     def _taking(self, query: Query, candidates: Sequence[Upstream], begun: float) -> Take:
         """What makes the reply of what comes from the first of these, which was sent a query already."""
-        attempts = self._attempts(query, candidates, begun)
-        _step(attempts, None)
+        attempts = self._trier.attempts(query, candidates, begun)
+        advance(attempts, None)
         return partial(self._take, attempts)
 
     def begin(self, query: Query, wake: Wake, behind: Later | None) -> Take | None:
@@ -170,8 +156,8 @@ class Forward(Plugin):
             return None
         if query.client.transport != "udp" or not self.takes(query.name):
             return None
-        attempts = self._attempts(query)
-        step = _step(attempts, None)
+        attempts = self._trier.attempts(query)
+        step = advance(attempts, None)
         assert isinstance(step, tuple), "with nothing tried yet there is somebody to try"
         upstream, message, seconds, _ = step
         upstream.begin(message, seconds, wake)
@@ -180,13 +166,13 @@ class Forward(Plugin):
 
     def _take(self, attempts: Attempts, came: bytes | Unanswered) -> Reply | Rest:
         self._waiting -= 1
-        step = _step(attempts, came)
+        step = advance(attempts, came)
         return step if isinstance(step, Reply) else partial(self._go_on, attempts, step)
 
     async def _go_on(self, attempts: Attempts, step: Attempt, _: Query) -> Reply:
         self._waiting += 1
         try:
-            return await _finish(attempts, step)
+            return await finish(attempts, step)
         finally:
             self._waiting -= 1
 
@@ -201,7 +187,7 @@ class Forward(Plugin):
         if self._full():
             _REJECTED.add(1)
             why = f"{rules.concurrent} queries are waiting for an upstream already (max_concurrent)"
-            return _no_answer(codes.REFUSED, why)
+            return no_answer(codes.REFUSED, why)
         self._waiting += 1
         try:
             asked = without_subnet(query) if rules.strips else query
@@ -220,101 +206,6 @@ class Forward(Plugin):
             return True
         return self.rules.next_on_nodata and reply.rcode == codes.NOERROR and not (reply.answer or reply.truncated)
 
-    def _attempts(self, query: Query, candidates: Sequence[Upstream] = (), begun: float = 0.0) -> Attempts:
-        """Try one upstream after the other until one has a good answer: yields what to do, takes what came of it.
-
-        If the first of some ``candidates`` has been asked already, ``begun`` is when.
-        """
-        message = message_for(query, self._block.limit)
-        named = subnet.of(query) if query.edns is not None and query.edns.options else None
-        rules = self.rules
-        timeout = rules.terms.read_timeout
-        stream = query.client.transport != "udp" and not rules.prefer_udp
-        now = begun or clock.now()
-        end = now + self._altogether
-        attempts, failure = 0, ""
-        candidates = candidates or self._candidates()
-        while candidates:
-            reply: Reply | None = None
-            for upstream in candidates:
-                if attempts >= self._most or now >= end:
-                    return reply or _no_answer(codes.SERVFAIL, failure)
-                attempts += 1
-                query.labels["forward/upstream"] = upstream.__str__
-                seconds = timeout if now + timeout <= end else end - now
-                try:
-                    packet = yield upstream, message, seconds, stream
-                    if rules.prefer_udp and packet[2] & codes.TC >> 8 and not upstream.terms.stream:
-                        packet = yield upstream, message, seconds, True
-                    # Nothing but a header that reports an error is what servers send that could not read a question.
-                    said = wire.forwarded(packet) if len(packet) > 12 else _no_answer(packet[3] & 15)
-                    reply = said if named is None else scoped(said, named)
-                except Unanswered as error:
-                    upstream.health.doubt()
-                    failure = f"{upstream}: {error}"
-                except wire.FormError as error:
-                    failure = f"{upstream}: malformed reply: {error}"
-                else:
-                    upstream.took(clock.now() - now, reply.rcode)
-                    if reply.rcode not in rules.failover:
-                        return reply
-                now = clock.now()
-            if reply is not None:
-                return reply
-            if attempts < self._most:
-                yield None
-            candidates = self._candidates()
-        return _no_answer(codes.SERVFAIL, failure or "every upstream is down")
-
     def _ask(self, query: Query) -> Awaitable[Reply]:
-        attempts = self._attempts(query)
-        return _finish(attempts, _step(attempts, None))
-
-    def _candidates(self) -> Sequence[Upstream]:
-        """The upstreams in the order to try them: those that failed last, those that are down not at all."""
-        order = self._order(self.upstreams)
-        for upstream in order:
-            if upstream.health.doubtful:
-                break
-        else:
-            return order
-        standing = [upstream for upstream in order if not upstream.health.down]
-        if standing:
-            return sorted(standing, key=lambda upstream: upstream.health.doubtful)
-        if self.rules.fail_fast:
-            return ()
-        # More likely the checks are wrong than everything is down: try as if all were well.
-        _BROKEN.add(1)
-        return order
-
-
-def _step(attempts: Attempts, came: bytes | Unanswered | None) -> Attempt | Reply:
-    """What to do next, or the reply, now that this has come of the last attempt; None to begin with."""
-    try:
-        if isinstance(came, Unanswered):
-            # One failure may be that of many questions, which should not pile their stacks up on it.
-            return attempts.throw(came.with_traceback(None))
-        return attempts.send(came)
-    except StopIteration as end:
-        reply: Reply = end.value
-        return reply
-
-
-async def _finish(attempts: Attempts, step: Attempt | Reply) -> Reply:
-    """Do what the attempts come to, until there is a reply."""
-    while not isinstance(step, Reply):
-        came: bytes | Unanswered | None = None
-        if step is None:
-            await asyncio.sleep(_PAUSE)
-        else:
-            upstream, message, seconds, stream = step
-            try:
-                came = await upstream.ask(message, seconds, stream=stream)
-            except Unanswered as error:
-                came = error
-        step = _step(attempts, came)
-    return step
-
-
-def _no_answer(rcode: int, error: str = "") -> Reply:
-    return Reply(rcode, authoritative=False, plugin="forward", error=error)
+        attempts = self._trier.attempts(query)
+        return finish(attempts, advance(attempts, None))
