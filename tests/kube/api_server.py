@@ -64,6 +64,8 @@ class ApiServer(Store):
         self._streak = 0
         """Watches opened in an earlier streak end."""
         self._ending = "broken"
+        self._gone = False
+        """Watches asked for while it was going end, too."""
         self._tls = tls
         self._listen(0)
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
@@ -74,6 +76,7 @@ class ApiServer(Store):
 
     def close(self) -> None:
         """Be gone: connections are refused."""
+        self._gone = True
         self.interrupt()
         self._http.shutdown()
         self._thread.join()
@@ -81,6 +84,7 @@ class ApiServer(Store):
 
     def open(self) -> None:
         """Be back at the same port."""
+        self._gone = False
         self._listen(self.port)
 
     def use(self, tls: ssl.SSLContext) -> None:
@@ -140,7 +144,7 @@ class ApiServer(Store):
                 with self.turn:
                     while streak != self._streak and self.hushed:
                         self.turn.wait()
-                    if streak != self._streak:
+                    if streak != self._streak or self._gone:
                         return
                     if all(event.revision <= revision for event in self.history if event.kind == found.kind):
                         self.turn.wait(10)
