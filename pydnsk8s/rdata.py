@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from pydnsk8s import codes, names
 
+_MAPPED = b"\0" * 10 + b"\xff\xff"  # RFC 4291 section 2.5.5.2
+
 
 class Layout(NamedTuple):
     """Where the names in a type's data are: behind ``skip`` octets and ``strings`` character strings."""
@@ -43,6 +45,11 @@ LAYOUTS: dict[int, Layout] = {
 
 _SOA = struct.Struct(">IIIII")
 _SRV = struct.Struct(">HHH")
+
+
+def unmapped(packed: bytes) -> bytes:
+    """A packed address; an IPv4 address in IPv6's clothes as one for A records (as CoreDNS does)."""
+    return packed[12:] if packed.startswith(_MAPPED) else packed
 
 
 def srv(priority: int, weight: int, port: int, target: bytes) -> bytes:

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 from itertools import islice
 
-from pydnsk8s import names
+from pydnsk8s import names, rdata
 from pydnsk8s.keep import Keep, Stamp
 
 _ASTERISK = b"\1*"
@@ -68,10 +68,7 @@ def packed(text: str) -> bytes:
 
     An IPv6 zone is left off, and an IPv4 address mapped into IPv6 is the IPv4 address.
     """
-    address = ipaddress.ip_address(text.partition("%")[0])
-    if address.version == 6 and address.ipv4_mapped is not None:
-        return address.ipv4_mapped.packed
-    return address.packed
+    return rdata.unmapped(ipaddress.ip_address(text.partition("%")[0]).packed)
 
 
 def lines(text: str) -> Iterator[tuple[int, str, list[str]]]:

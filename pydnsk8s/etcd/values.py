@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pydnsk8s import codes, names
+from pydnsk8s import codes, names, rdata
 
 ADDRESSES = {4: codes.A, 16: codes.AAAA}
 _LONGEST_PATH = 253  # RFC 1035 section 2.3.4: with the first length octet and the root's it makes 255
@@ -199,8 +199,7 @@ def _host(text: str) -> tuple[int, bytes]:
     if ":" not in text:
         return codes.CNAME, names.parse(text)
     try:
-        packed = socket.inet_pton(socket.AF_INET6, text)
+        packed = rdata.unmapped(socket.inet_pton(socket.AF_INET6, text))
     except (OSError, ValueError):
         raise ValueError(f"host: neither an address nor a name: {text!r}") from None
-    # An IPv4 address in IPv6's clothes is one for A records (as CoreDNS does).
-    return (codes.A, packed[12:]) if packed.startswith(b"\0" * 10 + b"\xff\xff") else (codes.AAAA, packed)
+    return ADDRESSES[len(packed)], packed

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
-from pydnsk8s import names
+from pydnsk8s import names, rdata
 from pydnsk8s.kube.dnsendpoint import DNSEndpointShape
 from pydnsk8s.kube.objects import (
     DNSEndpoint,
@@ -31,7 +31,6 @@ from pydnsk8s.kube.objects import (
 _LABEL_SERVICE = "kubernetes.io/service-name"
 _LABEL_IMPORT = "multicluster.kubernetes.io/service-name"
 _LABEL_CLUSTER = "multicluster.kubernetes.io/source-cluster"
-_MAPPED = b"\0" * 10 + b"\xff\xff"  # RFC 4291 section 2.5.5.2
 
 
 def _fits(text: str) -> bool:
@@ -67,11 +66,9 @@ def _shared_labels(labels: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str]
 
 def _packed(text: str) -> bytes:
     try:
-        packed = socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+        return rdata.unmapped(socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text))
     except (OSError, ValueError):
         raise ValueError(f"{text!r} is not an IP address") from None
-    # An IPv4 address in IPv6's clothes is one for A records (as CoreDNS does).
-    return packed[12:] if packed.startswith(_MAPPED) else packed
 
 
 def _addresses(texts: Iterable[str | None] | None) -> tuple[bytes, ...]:
