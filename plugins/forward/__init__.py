@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Self
 
-from pydnsk8s import codes, log, metrics, names, subnet
+from pydnsk8s import background, codes, log, metrics, names, subnet
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import Keep
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import Later, Plugin, Rest, ServerBlock, StartError, Take, Wake
-from pydnsk8s.plugins.forward.attempts import ALTOGETHER, PAUSE, Attempt, Attempts, Trier, advance, finish, no_answer
+from pydnsk8s.plugins.forward.attempts import ALTOGETHER, Attempt, Attempts, Trier, advance, finish, no_answer
 from pydnsk8s.plugins.forward.messages import message_for, without_subnet
 from pydnsk8s.plugins.forward.rules import MOST, Rules, read
 from pydnsk8s.relay import Relay
@@ -69,10 +68,7 @@ class Forward(Plugin):
     async def stop(self) -> None:
         if (process := self._block.process) is not None:
             # After a reload others are asked; whoever waits still gets what these say.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(ALTOGETHER):
-                    while self._waiting and not process.stopping.is_set():  # noqa: ASYNC110 - no one event tells
-                        await asyncio.sleep(PAUSE)
+            await background.until(lambda: not self._waiting or process.stopping.is_set(), ALTOGETHER)
         await asyncio.gather(*(upstream.stop() for upstream in self.upstreams))
 
     async def _addresses(self) -> list[Address]:

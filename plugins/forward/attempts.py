@@ -19,8 +19,7 @@ from pydnsk8s.upstream import Message, Unanswered, Upstream
 
 ALTOGETHER = 5.0
 """Seconds for all attempts together, or the time one upstream has if that is more."""
-PAUSE = 0.02
-"""Seconds before upstreams that all refused at once are tried again."""
+_PAUSE = 0.02  # seconds before upstreams that all refused at once are tried again
 
 Attempt: TypeAlias = tuple[Upstream, Message, float, bool] | None
 """Whom to send what, for how many seconds to wait for the reply, and whether to use a stream; None for a pause."""
@@ -124,7 +123,7 @@ async def finish(attempts: Attempts, step: Attempt | Reply) -> Reply:
     while not isinstance(step, Reply):
         came: bytes | Unanswered | None = None
         if step is None:
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(_PAUSE)
         else:
             upstream, message, seconds, stream = step
             try:

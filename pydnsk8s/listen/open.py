@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import errno
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
+from pydnsk8s import background
 from pydnsk8s.listen import tcp, udp
 from pydnsk8s.listen.port import Port
 from pydnsk8s.plugin import Timeouts
@@ -80,10 +79,7 @@ class Open:
         """Read no more, let the queries in work finish, close."""
         for listener in self.listeners:
             listener.stop()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                while self.pending:  # noqa: ASYNC110 - no one event tells when many small things are done
-                    await asyncio.sleep(0.01)
+        await background.until(lambda: not self.pending, within)
         for _ in self.settling():
             pass
         for listener in self.listeners:
