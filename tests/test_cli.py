@@ -22,6 +22,7 @@ from pydnsk8s.cli import main
 from pydnsk8s.testing import read
 from pydnsk8s.version import VERSION
 from tests.listen.dns_clients import question
+from tests.peers.programs import free_port
 
 HOSTS = "example.org {\n    bind 127.0.0.1\n    hosts {\n        192.0.2.1 a.example.org\n    }\n}\n"
 PATIENCE = 20.0
@@ -153,13 +154,6 @@ def test_explain_complains_in_a_line(corefile: Path, words: Sequence[str], compl
 
 def test_a_completion_script_is_printed() -> None:
     assert "_pydnsk8s_completion" in run("completion", "bash").output
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

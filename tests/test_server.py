@@ -17,6 +17,7 @@ from pydnsk8s.plugin import StartError
 from pydnsk8s.plugins.health import Health
 from pydnsk8s.server import Server
 from tests.listen.dns_clients import Udp, connected, framed, question
+from tests.peers.programs import free_port
 
 ONE = "{zone} {{\n    bind 127.0.0.1\n    hosts {{\n        192.0.2.{last} a.{zone}\n        reload 0\n    }}\n}}\n"
 
@@ -214,13 +215,6 @@ async def test_an_address_that_is_gone_is_closed_and_its_connections_with_it(sou
 
 ALL = corefile(2, "example.com").replace("    bind 127.0.0.1\n", "")
 BOTH = corefile(1) + ALL
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize("text", [BOTH, ALL + corefile(1)])

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 
 import pytest
 
@@ -10,14 +9,9 @@ from pydnsk8s.keep import NEVER
 from pydnsk8s.message import Query
 from pydnsk8s.plugins.loop import Loop
 from pydnsk8s.server import Server
+from tests.peers.programs import free_port
 from tests.plugins.blocks import ELSEWHERE, block, elsewhere, errors, plugin, query
 from tests.upstream import servers
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @pytest.mark.parametrize(
