@@ -206,8 +206,9 @@ class _Listener:
         try:
             while await self._exchange(connection, reader, writer):
                 connection.start_next_cycle()
-        except OSError:
-            return  # the client has gone, or was too slow
+        except OSError as error:
+            # The client has gone, or was too slow. The reader keeps the error, whose traceback keeps the reader.
+            error.__traceback__ = None
         finally:
             if writer.transport.get_write_buffer_size():
                 writer.transport.abort()  # close() would wait for a client that does not read
@@ -228,6 +229,7 @@ class _Listener:
             bare = type(connection.next_event()) is h11.EndOfMessage
             response = await self._answer(request)
         except h11.RemoteProtocolError as error:
+            error.__traceback__ = None  # the call that raised it holds it
             response = Response(error.error_status_hint, b"")
         async with asyncio.timeout(_PATIENCE):
             writer.write(_render(connection, request, response, last=not bare))

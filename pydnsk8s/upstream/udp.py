@@ -50,7 +50,7 @@ class Port:
             for packet in packets:
                 self._socket.send(packet)
         except OSError as error:
-            self._fail(error)
+            self._fail(reason(error))
 
     def retire(self) -> None:
         """Close as soon as nothing is outstanding."""
@@ -72,7 +72,7 @@ class Port:
 
     def _readable(self) -> None:
         came: list[bytes] = []
-        failure: OSError | None = None
+        failure = ""
         try:
             # Read in one go, but no more than can be replies: the rest is seen to in the next wake.
             for _ in range(min(len(self._outstanding) or 1, _MOST_A_WAKE)):
@@ -80,16 +80,16 @@ class Port:
         except BlockingIOError:
             pass
         except OSError as error:
-            failure = error
+            failure = reason(error)
         for packet in came:
             self._outstanding.settle(packet)
-        if failure is not None:
+        if failure:
             self._fail(failure)
 
-    def _fail(self, error: OSError) -> None:
+    def _fail(self, why: str) -> None:
         # Linux reports what ICMP said (RFC 1122 section 4.1.3.3) for the socket, not for one packet.
         self.uses = 0
-        self._outstanding.fail(Unanswered(reason(error)))
+        self._outstanding.fail(Unanswered(why))
         self.retire()
 
 
