@@ -53,6 +53,8 @@ class Open:
     def swap(self, router: Router) -> None:
         """Answer from another configuration, and keep to its limits, from now on."""
         self.port.swap(router)
+        for datagrams in self.udp:
+            datagrams.forget()
         for streams in self.tcp:
             streams.timeouts = _timeouts(router)
 

@@ -155,7 +155,6 @@ class Relays:
         self.deliver = deliver
         self.leave = leave
         self._port = port
-        self._router = port.router
         self._kinds: dict[bytes, dict[bytes, Route | None]] = {}
         """By what queries have beside id and name, and by zone; None below which there is no one route."""
 
@@ -169,7 +168,7 @@ class Relays:
         except IndexError:
             return False
         zones = self._kinds.get(packet[2:12] + packet[at + 1 :])
-        if zones is None or length or at - 12 >= MAX_NAME or self._port.router is not self._router:
+        if zones is None or length or at - 12 >= MAX_NAME:
             return False
         name = packet[12 : at + 1]
         # As a rule the zone is a top-level domain.
@@ -183,14 +182,15 @@ class Relays:
         self.held[relayed] = None
         return True
 
+    def forget(self) -> None:
+        """Learn all routes anew: the configuration has changed."""
+        self._kinds.clear()
+
     def learn(self, waiting: Waiting, reply: Reply, wire: bytes) -> None:
         """Take a reply that somebody else gave as an example of what is sent for others like it."""
         query, later, router, way, _, _ = waiting
-        if self._router is not self._port.router:
-            self._router = self._port.router
-            self._kinds.clear()
         site = way.site
-        if router is not self._router or site is None or reply.plugin not in site.block.relays:
+        if router is not self._port.router or site is None or reply.plugin not in site.block.relays:
             return
         # Who began to wait is who had it answered: nobody in front wants to do the waiting.
         if later.begin is None or later.behind is not None or not is_example(query, reply, site.block):

@@ -65,6 +65,10 @@ class Udp:
         """Begin to read."""
         self._loop.add_reader(self.socket, self._drain_wild if self._wild else self._drain)
 
+    def forget(self) -> None:
+        """Forget how the former configuration passed packets on."""
+        self._relays.forget()
+
     def stop(self) -> None:
         """Read no more; replies on their way are still sent."""
         self._loop.remove_reader(self.socket)
