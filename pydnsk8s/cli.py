@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import platform
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pydnsk8s import log
+from pydnsk8s import collector, log
 from pydnsk8s.etcd.command import etcd
 from pydnsk8s.version import VERSION
 
@@ -116,10 +115,7 @@ def _run(where: _Where, pidfile: Path | None, quiet: bool) -> int:
     from pydnsk8s.server import Server
 
     log.setup()
-    # Replies that are remembered look like a leak to the collector, which then goes over them time and again: what has
-    # stayed is seldom looked at. What is new is looked at often: each connection that ends leaves a circle in asyncio
-    # (before Python 3.12), and there must not be an hour's worth of them.
-    gc.set_threshold(1_000, 20, 5_000)
+    collector.set_up()
 
     async def serve() -> int:
         server = Server(where.read, port=where.port)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import gc
 import logging
 import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from pydnsk8s import metrics
+from pydnsk8s import collector, metrics
 from pydnsk8s.abilities import Herald, Inheritor, Lingerer
 from pydnsk8s.configuration import Address, Configuration, Source, configure, includes, label, read
 from pydnsk8s.corefile import CorefileError, Problem, load, parse
@@ -88,35 +87,15 @@ class Server:
         self._settle_on(configuration)
         for held in self._open.values():
             await held.start()
-        # What is loaded now stays: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
+        collector.settle()
 
     async def reload(self, *, force: bool = True) -> bool:
         """Swap to what the Corefile says now; whether it was swapped. A Corefile that fails changes nothing."""
         async with self._swapping:
-            old = self.configuration
-            if old is None:
-                return False
-            try:
-                corefile = read(self.source, port=self.default_port)
-                if corefile.default and not old.corefile.default:
-                    # A file that somebody is writing, or moving, is empty or not there for a moment.
-                    raise CorefileError(Problem(None, "there is no server block; start anew to serve the default ones"))
-            except CorefileError as error:
-                if not force and str(error) == self._failed:
-                    return False
-                self._failed = str(error)
-                raise
-            if not force and corefile.digest == old.corefile.digest:
-                self._failed = ""  # what failed was taken back, and may come again
-                return False
-            if not force and corefile.digest == self._failed:
-                return False
-            self._failed = corefile.digest
-            await self._swap(configure(corefile, port=self.default_port, process=self))
-            self._failed = ""
-            return True
+            swapped = await self._renew(force)
+            if swapped:
+                collector.settle()  # nothing holds the old one any more
+            return swapped
 
     def request_reload(self, *, force: bool = True) -> None:
         """Reload in a task of its own and log how it went; a Corefile that failed is not tried again by itself."""
@@ -136,6 +115,30 @@ class Server:
             _log.error("Restart failed: %s", error)
             return
         _log.info("Reloading complete")
+
+    async def _renew(self, force: bool) -> bool:
+        old = self.configuration
+        if old is None:
+            return False
+        try:
+            corefile = read(self.source, port=self.default_port)
+            if corefile.default and not old.corefile.default:
+                # A file that somebody is writing, or moving, is empty or not there for a moment.
+                raise CorefileError(Problem(None, "there is no server block; start anew to serve the default ones"))
+        except CorefileError as error:
+            if not force and str(error) == self._failed:
+                return False
+            self._failed = str(error)
+            raise
+        if not force and corefile.digest == old.corefile.digest:
+            self._failed = ""  # what failed was taken back, and may come again
+            return False
+        if not force and corefile.digest == self._failed:
+            return False
+        self._failed = corefile.digest
+        await self._swap(configure(corefile, port=self.default_port, process=self))
+        self._failed = ""
+        return True
 
     async def _swap(self, new: Configuration) -> None:
         before = set(self._open)

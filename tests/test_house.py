@@ -19,10 +19,11 @@ FILES = sorted(
 
 GROUND = {"background", "clock", "codes", "files", "keep", "log", "names", "survey", "version"}
 MATTER = GROUND | {"abilities", "corefile", "message", "metrics", "rdata", "relay", "response", "subnet", "wire"}
-SERVING = MATTER | {"chain", "configuration", "gate", "listen", "plugin", "router"}
+SERVING = MATTER | {"chain", "collector", "configuration", "gate", "listen", "plugin", "router"}
 MAY_IMPORT: dict[str, set[str]] = {
     "background": set(),
     "clock": set(),
+    "collector": set(),
     "files": set(),
     "codes": set(),
     "keep": set(),

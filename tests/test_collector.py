@@ -1,0 +1,156 @@
+"""What happens again and again leaves nothing that only the collector could find, and a reload leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import struct
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pydnsk8s import collector
+from pydnsk8s.server import Server
+from tests.listen.dns_clients import framed, question
+from tests.peers.programs import free_port
+
+_TIMES = 5
+_PATIENCE = 10.0
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: leave without saying goodbye
+
+
+@pytest.fixture(autouse=True)
+def _set_up() -> Iterator[None]:
+    before = gc.get_threshold()
+    collector.set_up()
+    yield
+    gc.set_threshold(*before)
+
+
+def connected(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), _PATIENCE)
+
+
+def stream(port: int, data: bytes, *, reset: bool = False) -> None:
+    """Send this, and see the connection to its end, or be gone."""
+    with connected(port) as client:
+        client.sendall(data)
+        if reset:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            return
+        client.shutdown(socket.SHUT_WR)
+        while client.recv(65535):
+            pass
+
+
+def datagram(port: int, data: bytes) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(("127.0.0.1", port))
+        client.settimeout(_PATIENCE)
+        client.send(data)
+        client.recv(65535)
+
+
+async def left_by(happen: Callable[[], None]) -> list[str]:
+    """What is left in circles after something has happened several times."""
+
+    async def several() -> None:
+        for _ in range(_TIMES):
+            await asyncio.to_thread(happen)
+        await asyncio.sleep(0.1)  # until the server has seen the ends of all connections
+
+    await several()  # what is made once for all times
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        await several()
+        gc.collect()
+        return sorted({f"{type(each).__module__}.{type(each).__qualname__}" for each in gc.garbage})
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "udp",
+        "tcp",
+        "reset",
+        "page",
+        "no-page",
+        "no-http",
+        "page-reset",
+        "upstream",
+        "tcp-upstream",
+        "refusing-upstream",
+    ],
+)
+async def test_nothing_is_left_in_a_circle(how: str) -> None:
+    page, refusing = free_port(), free_port()
+    upstream = "upstream.test {\n    bind 127.0.0.1\n    whoami\n}\n"
+    async with Server.from_text(upstream, port=0) as behind:
+        at = f"127.0.0.1:{behind.port}"
+        text = f"""
+            . {{
+                bind 127.0.0.1
+                prometheus 127.0.0.1:{page}
+                forward by-udp.upstream.test {at}
+                forward by-tcp.upstream.test {at} {{
+                    force_tcp
+                    expire 1ms
+                }}
+                forward refused.test 127.0.0.1:{refusing} {{
+                    max_fails 0
+                }}
+                whoami
+            }}
+        """
+        async with Server.from_text(text, port=0) as server:
+            port = server.port
+            ask = {name: question(f"a.{name}") for name in ("by-udp.upstream.test", "by-tcp.upstream.test")}
+            happen: dict[str, Callable[[], None]] = {
+                "udp": lambda: datagram(port, question()),
+                "tcp": lambda: stream(port, framed(question())),
+                "reset": lambda: stream(port, framed(question())[:9], reset=True),
+                "page": lambda: stream(page, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"),
+                "no-page": lambda: stream(page, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+                "no-http": lambda: stream(page, b"\0\0\r\n\r\n"),
+                "page-reset": lambda: stream(page, b"GET /metr", reset=True),
+                "upstream": lambda: datagram(port, ask["by-udp.upstream.test"]),
+                "tcp-upstream": lambda: datagram(port, ask["by-tcp.upstream.test"]),
+                "refusing-upstream": lambda: datagram(port, question("a.refused.test")),
+            }
+            assert not await left_by(happen[how])
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [
+        pytest.param("whoami", id="the same"),
+        pytest.param("cache\n    whoami", id="with an heir"),
+        pytest.param("hosts {{\n        192.0.2.{last} a.test\n    }}", id="another"),
+    ],
+)
+async def test_a_configuration_that_was_replaced_is_gone(tmp_path: Path, plugin: str) -> None:
+    async with Server.from_text("upstream.test {\n    bind 127.0.0.1\n    whoami\n}\n", port=0) as behind:
+        file = tmp_path / "Corefile"
+
+        def write(last: int) -> None:
+            # Of whom it forwards to, routes are learned as well.
+            forward = f"forward . 127.0.0.1:{behind.port} {{\n        max_concurrent {1000 + last}\n    }}"
+            file.write_text(f"a.test {{\n    {plugin.format(last=last)}\n}}\n. {{\n    {forward}\n}}\n")
+
+        write(1)
+        async with Server.from_path(file, port=0) as server:
+            for _ in range(3):
+                for name in ("a.test", "a.upstream.test", "b.upstream.test"):
+                    await asyncio.to_thread(datagram, server.port, question(name))
+            assert server.configuration is not None
+            former = [weakref.ref(router) for router in server.configuration.routers.values()]
+            write(2)
+            assert await server.reload()
+            assert [router() for router in former] == [None]
