@@ -134,7 +134,7 @@ class Gate:
         end = question_end(packet)
         # The question as the key has it; who spelled it otherwise gets it back as it was.
         tail = b"".join((reply[2:12], key[10 : end - 2], reply[end:]))
-        entry = Entry(tail, keep, now, tallies, end)
+        entry = Entry.of(tail, keep, now, tallies, end)
         if not self._has_room(key, entry.cost):
             return
         if watch is not None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from typing import Self
+
+from msgspec import Struct
 
 from pydnsk8s import codes
 from pydnsk8s.keep import Keep, Stamp
@@ -45,49 +48,42 @@ def pair(stamps: frozenset[Stamp]) -> tuple[Stamp | _Stamps, Stamp | _Stamps]:
     return first, second
 
 
-class Entry:
-    """One remembered reply."""
+class Entry(Struct, gc=False, eq=False):
+    """One remembered reply.
 
-    __slots__ = (
-        "aged",
-        "ages",
-        "born",
-        "end",
-        "hits",
-        "other",
-        "question_end",
-        "ring",
-        "stamp",
-        "tail",
-        "tallies",
-        "until",
-        "used",
-        "watch",
-    )
+    The collector does not look at these: there are so many that each look would be a pause. What refers back to the
+    gate from here has to be forgotten by it.
+    """
 
-    def __init__(self, tail: bytes, keep: Keep, now: float, tallies: tuple[Tally, ...], question_end: int) -> None:
-        self.tail = tail
-        """The reply without its id."""
-        self.until = now + keep.seconds
-        """Until when ``tail`` is right: the end, or with ageing TTLs the next whole second."""
-        self.stamp, self.other = pair(keep.stamps)
-        self.question_end = question_end
-        self.ring: tuple[int, int, int] | None = _ring(b"\0\0" + tail) if keep.turns else None
-        """Where the address records stand in the tail and how long each is, if they take turns."""
-        self.tallies = tallies
-        self.watch: Watch | None = None
-        """Who wants to be told of each replay."""
-        self.hits = 0
-        """Replays since the tallies were last told."""
-        self.used = False
-        """Whether there were replays before that."""
-        self.ages = keep.ages
-        if keep.ages:
-            self.born = now
-            self.end = self.until
-            self.until = min(self.end, now + 1)
-            self.aged = 0
-            """Seconds already taken off the TTLs in ``tail``."""
+    tail: bytes
+    """The reply without its id."""
+    until: float
+    """Until when ``tail`` is right: the end, or with ageing TTLs the next whole second."""
+    stamp: Stamp | _Stamps
+    other: Stamp | _Stamps
+    question_end: int
+    ring: tuple[int, int, int] | None
+    """Where the address records stand in the tail and how long each is, if they take turns."""
+    tallies: tuple[Tally, ...]
+    ages: bool
+    born: float
+    end: float
+    watch: Watch | None = None
+    """Who wants to be told of each replay."""
+    hits: int = 0
+    """Replays since the tallies were last told."""
+    used: bool = False
+    """Whether there were replays before that."""
+    aged: int = 0
+    """Seconds already taken off the TTLs in ``tail``."""
+
+    @classmethod
+    def of(cls, tail: bytes, keep: Keep, now: float, tallies: tuple[Tally, ...], question_end: int) -> Self:
+        """An entry for a reply that was made now."""
+        end = now + keep.seconds
+        ring = _ring(b"\0\0" + tail) if keep.turns else None
+        until = min(end, now + 1) if keep.ages else end
+        return cls(tail, until, *pair(keep.stamps), question_end, ring, tallies, keep.ages, now, end)
 
     @property
     def cost(self) -> int:

@@ -84,6 +84,7 @@ class Open:
         await background.until(lambda: not self.pending, within)
         for _ in self.settling():
             pass
+        self.port.forget()
         for listener in self.listeners:
             listener.close()
 

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
+from msgspec import Struct
+
 from pydnsk8s import clock, codes, metrics, names
 from pydnsk8s.gate import Gate, Sender, Watch, packed
 from pydnsk8s.message import Client, Query, Reply, Seen
@@ -53,6 +55,10 @@ class Port:
     def swap(self, router: Router) -> None:
         """Answer from another configuration from now on."""
         self.router = router
+        self.forget()
+
+    def forget(self) -> None:
+        """Remember no replies from before; before a port is let go, too, for they hold the gates they are in."""
         for gate in self.gates.values():
             gate.forget()
 
@@ -253,15 +259,12 @@ def _count_made(served: Served | None, gate: Gate, longer: int, servings: int) -
         traffic.count((*shape[:6], shape[6] + longer, shape[7] + longer), servings, servings * gate.pace)
 
 
-class _Replayed:
-    """Counts replays of one reply."""
+class _Replayed(Struct, gc=False, eq=False):
+    """Counts replays of one reply; there is one for each entry of a gate, and the collector looks at neither."""
 
-    __slots__ = ("gate", "shape", "traffic")
-
-    def __init__(self, traffic: metrics.Traffic, shape: metrics.ShapeKey, gate: Gate) -> None:
-        self.traffic = traffic
-        self.shape = shape
-        self.gate = gate
+    traffic: metrics.Traffic
+    shape: metrics.ShapeKey
+    gate: Gate
 
     def add(self, servings: int) -> None:
         """Count so many, each at the pace of the gate."""
