@@ -121,6 +121,7 @@ def _run(where: _Where, pidfile: Path | None, quiet: bool) -> int:
         server = Server(where.read, port=where.port)
         _catch_signals(server)
         await server.start()
+        collector.go_on(asyncio.get_running_loop())
         assert server.configuration is not None
         for warning in server.configuration.warnings:
             _log.warning("%s", warning)

@@ -5,11 +5,14 @@ Rule: what happens again and again leaves no objects behind that refer to each o
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 from asyncio import selector_events
 from functools import cache
 from typing import Any
+
+_PERIOD = 0.2  # seconds between two looks at what is new
 
 
 def set_up() -> None:
@@ -18,6 +21,16 @@ def set_up() -> None:
     gc.set_threshold(1_000, 20, 5_000)
     if sys.version_info < (3, 12):
         _break_circles()
+
+
+def go_on(loop: asyncio.AbstractEventLoop) -> None:
+    """Look at what is new from now on, a little at a time.
+
+    Left alone the collector counts how many objects there are more than before. What takes the place of something else
+    does not count, so it piles up, and the look at it that comes at last is a pause.
+    """
+    gc.collect(0)
+    loop.call_later(_PERIOD, go_on, loop)
 
 
 def settle() -> None:
