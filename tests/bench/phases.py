@@ -130,8 +130,8 @@ def soak(ground: Ground, minutes: float) -> Measured:
     given_up = _given_up(ours) - before
     measured.notes.update({"at q/s": seen.rate, "asked": seen.queries + seen.lost, "lost": seen.lost})
     measured.notes.update({"given up": given_up, "buffers full": _found_full() - full})
-    # In the first half memory still fills up: the last pages of the heap are used after a quarter of an hour.
-    grown = slope(held[len(held) // 2 :])
+    # What the first tenth adds is the work of filling up.
+    grown = slope(held[len(held) // 10 :])
     measured.notes.update({"KiB a minute": grown.value, "give or take": grown.error})
     return replace(measured, memory=ours.resident)
 

@@ -1,11 +1,9 @@
-"""Whether memory grows: how fast what is held has become more, and how sure that is."""
+"""Whether memory grows: a straight line through what was held over time, and how sure its slope is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from math import sqrt
-from statistics import stdev
 from typing import NamedTuple
 
 
@@ -17,12 +15,10 @@ class Slope(NamedTuple):
 
 
 def slope(points: Sequence[tuple[float, float]]) -> Slope:
-    """By the steps between what was held at equal distances of time; at least three points.
-
-    A straight line through the amounts would be far too sure of itself: what has once come stays, so each amount has
-    all the chance of those before in it. The steps are what is independent of each other: one that comes many times
-    is a slope, one that comes once tells little.
-    """
-    steps = [later - before for (_, before), (_, later) in pairwise(points)]
-    time = points[-1][0] - points[0][0]
-    return Slope(sum(steps) / time, stdev(steps) * sqrt(len(steps)) / time)
+    """By least squares; at least three points at different times."""
+    number = len(points)
+    mean_x, mean_y = (sum(point[axis] for point in points) / number for axis in (0, 1))
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    value = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
+    left = sum((y - mean_y - value * (x - mean_x)) ** 2 for x, y in points)
+    return Slope(value, sqrt(left / (number - 2) / spread))

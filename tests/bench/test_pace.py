@@ -41,10 +41,10 @@ def test_a_percentile_is_the_time_within_which_so_many_came() -> None:
 
 def test_a_slope_is_given_with_its_error() -> None:
     straight = slope([(minute, 3.0 * minute + 7) for minute in range(10)])
-    assert straight == pytest.approx((3.0, 0.0))
-    # As much in one step as before in nine: that may be chance.
-    once = slope([(minute, 27.0 * (minute > 4) + 7) for minute in range(10)])
-    assert once == pytest.approx((3.0, 3.0))
+    assert straight.value == pytest.approx(3)
+    assert straight.error == pytest.approx(0, abs=1e-6)
+    # (0, 0), (1, 2), (2, 1): the line is x / 2 + 1/2, the squares left sum up to 3/2, the times spread by 2.
+    assert slope([(0, 0), (1, 2), (2, 1)]) == pytest.approx((0.5, 0.75**0.5))
 
 
 def test_packets_say_what_they_may_be_answered_with(tmp_path: Path) -> None:
