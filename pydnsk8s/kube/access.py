@@ -13,7 +13,7 @@ import urllib3
 from urllib3.response import BaseHTTPResponse
 
 from pydnsk8s.kube import measures
-from pydnsk8s.kube.login import AccessError, Login, check_certificates, pool, read_token
+from pydnsk8s.kube.login import AccessError, Login, TokenFile, check_certificates, pool
 from pydnsk8s.version import VERSION
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -57,13 +57,14 @@ class Access:
         host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT")
         if not host or not port:
             raise AccessError("not in a cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set")
-        ca, token = str(account / "ca.crt"), account / "token"
+        ca, file = str(account / "ca.crt"), account / "token"
         url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
         def log_in() -> Login:
             check_certificates(ca=ca)
-            read_token(token)
-            return Login(url, pool(ca=ca), lambda: read_token(token), f"with the token in {token}")
+            token = TokenFile(file)
+            token.headers()  # none is an error at once
+            return Login(url, pool(ca=ca), token.headers, f"with the token in {file}")
 
         return cls(log_in)
 

@@ -13,7 +13,7 @@ import msgspec
 import yaml
 from msgspec import Struct, field
 
-from pydnsk8s.kube.login import KEEP_ALIVE, AccessError, Login, bearing, check_certificates, read_token
+from pydnsk8s.kube.login import KEEP_ALIVE, AccessError, Login, TokenFile, bearing, check_certificates
 
 
 class _Cluster(Struct, rename="kebab"):
@@ -146,13 +146,16 @@ def _enter(file: Path, context: str, user: _User) -> Login:
     if user.exec is not None and not settings.api_key and not settings.cert_file:
         raise AccessError(f"{file}: user of {context}: the command {user.exec.command!r} gave no credentials")
 
+    who = f"as {context} of {file}"
+    if user.token_file:
+        token = TokenFile(file.parent / user.token_file)
+        return Login(settings.host, RESTClientObject(settings).pool_manager, token.headers, who)
+
     def headers() -> Mapping[str, str]:
-        if user.token_file:
-            return read_token(file.parent / user.token_file)
         try:
             value = settings.get_api_key_with_prefix("BearerToken", "authorization")
         except (ConfigException, OSError, ValueError) as error:
             raise AccessError(f"cannot renew the credentials of {file}: {error}") from None
         return bearing(value, str(file)) if value else {}
 
-    return Login(settings.host, RESTClientObject(settings).pool_manager, headers, f"as {context} of {file}")
+    return Login(settings.host, RESTClientObject(settings).pool_manager, headers, who)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import ssl
@@ -12,6 +13,8 @@ from typing import NamedTuple
 import urllib3
 
 from pydnsk8s.kube.source import SourceError
+
+_log = logging.getLogger("pydnsk8s.kube")
 
 # A watch may be silent for minutes; only the kernel can tell that from a peer which is gone, here within a minute.
 KEEP_ALIVE = [
@@ -43,13 +46,30 @@ def pool(cert: str | None = None, key: str | None = None, ca: str | None = None)
     return urllib3.PoolManager(maxsize=_SPARE, socket_options=KEEP_ALIVE, cert_file=cert, key_file=key, ca_certs=ca)
 
 
-def read_token(file: Path) -> Mapping[str, str]:
-    """The header that shows the bearer token in a file; AccessError if there is none."""
-    try:
-        token = file.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise AccessError(f"cannot read {file}: {error}") from None
-    return bearing(f"Bearer {token}" if token else "", str(file))
+class TokenFile:
+    """A file with a bearer token, which somebody else replaces from time to time."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._last: Mapping[str, str] | None = None
+
+    def headers(self) -> Mapping[str, str]:
+        """The header that shows the token to the server; AccessError if there never was one."""
+        try:
+            self._last = self._read()
+        except AccessError as error:
+            # In the middle of being replaced, as a rule: the former token is good until the server refuses it.
+            if self._last is None:
+                raise
+            _log.warning("%s; going on with the token it held before", error)
+        return self._last
+
+    def _read(self) -> Mapping[str, str]:
+        try:
+            token = self._file.read_text("ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise AccessError(f"cannot read {self._file}: {error}") from None
+        return bearing(f"Bearer {token}" if token else "", str(self._file))
 
 
 def bearing(value: str, source: str) -> Mapping[str, str]:

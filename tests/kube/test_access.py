@@ -128,6 +128,28 @@ async def test_a_token_file_of_a_kubeconfig_is_read_again(secure: ApiServer, ca:
         assert api.trouble == ""
 
 
+@pytest.mark.parametrize("where", ["account", "kubeconfig"])
+async def test_a_token_file_in_the_middle_of_being_written_keeps_nobody_out(
+    secure: ApiServer, ca: Path, where: str
+) -> None:
+    access, token = account(secure, ca), ca.parent / "token"
+    if where == "kubeconfig":
+        cluster = {"server": secure.url, "certificate-authority": "ca.crt"}
+        access = Access.kubeconfig(kubeconfig(ca.parent, cluster, {"tokenFile": "token"}))
+    async with followed(secure, access=access) as (index, api):
+        await until(lambda: index.synced)
+        token.write_text("")
+        secure.interrupt()
+        add_service(secure, "web")
+        await until(lambda: services(index) == ["web"] and not api.trouble)
+        secure.tokens = {"second"}
+        secure.interrupt()
+        await until(lambda: f"{token}: expected a token, found nothing" in api.trouble)
+        token.write_text("second")
+        add_service(secure, "next")
+        await until(lambda: services(index) == ["next", "web"] and not api.trouble)
+
+
 async def test_a_kubeconfig_that_was_replaced_is_read_again_when_its_token_is_refused(
     secure: ApiServer, ca: Path
 ) -> None:
