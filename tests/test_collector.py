@@ -7,18 +7,18 @@ import gc
 import socket
 import struct
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pydnsk8s import collector
 from pydnsk8s.server import Server
-from tests.listen.dns_clients import framed, question
+from tests.listen.dns_clients import PATIENCE, Udp, framed, question
 from tests.peers.programs import free_port
 
+UPSTREAM = "upstream.test {\n    bind 127.0.0.1\n    whoami\n}\n"
 _TIMES = 5
-_PATIENCE = 10.0
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: leave without saying goodbye
 
 
@@ -30,13 +30,9 @@ def _set_up() -> Iterator[None]:
     gc.set_threshold(*before)
 
 
-def connected(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), _PATIENCE)
-
-
-def stream(port: int, data: bytes, *, reset: bool = False) -> None:
+def _stream(port: int, data: bytes, *, reset: bool) -> None:
     """Send this, and see the connection to its end, or be gone."""
-    with connected(port) as client:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
         client.sendall(data)
         if reset:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -46,20 +42,22 @@ def stream(port: int, data: bytes, *, reset: bool = False) -> None:
             pass
 
 
-def datagram(port: int, data: bytes) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.connect(("127.0.0.1", port))
-        client.settimeout(_PATIENCE)
-        client.send(data)
-        client.recv(65535)
+async def stream(port: int, data: bytes, *, reset: bool = False) -> None:
+    # In a thread, so that all connections of asyncio are the server's.
+    await asyncio.to_thread(_stream, port, data, reset=reset)
 
 
-async def left_by(happen: Callable[[], None]) -> list[str]:
+async def datagram(port: int, data: bytes) -> None:
+    with Udp() as client:
+        await client.exchange(data, ("127.0.0.1", port))
+
+
+async def left_by(happen: Callable[[], Awaitable[None]]) -> list[str]:
     """What is left in circles after something has happened several times."""
 
     async def several() -> None:
         for _ in range(_TIMES):
-            await asyncio.to_thread(happen)
+            await happen()
         await asyncio.sleep(0.1)  # until the server has seen the ends of all connections
 
     await several()  # what is made once for all times
@@ -91,8 +89,7 @@ async def left_by(happen: Callable[[], None]) -> list[str]:
 )
 async def test_nothing_is_left_in_a_circle(how: str) -> None:
     page, refusing = free_port(), free_port()
-    upstream = "upstream.test {\n    bind 127.0.0.1\n    whoami\n}\n"
-    async with Server.from_text(upstream, port=0) as behind:
+    async with Server.from_text(UPSTREAM, port=0) as behind:
         at = f"127.0.0.1:{behind.port}"
         text = f"""
             . {{
@@ -112,7 +109,7 @@ async def test_nothing_is_left_in_a_circle(how: str) -> None:
         async with Server.from_text(text, port=0) as server:
             port = server.port
             ask = {name: question(f"a.{name}") for name in ("by-udp.upstream.test", "by-tcp.upstream.test")}
-            happen: dict[str, Callable[[], None]] = {
+            happen: dict[str, Callable[[], Awaitable[None]]] = {
                 "udp": lambda: datagram(port, question()),
                 "tcp": lambda: stream(port, framed(question())),
                 "reset": lambda: stream(port, framed(question())[:9], reset=True),
@@ -136,7 +133,7 @@ async def test_nothing_is_left_in_a_circle(how: str) -> None:
     ],
 )
 async def test_a_configuration_that_was_replaced_is_gone(tmp_path: Path, plugin: str) -> None:
-    async with Server.from_text("upstream.test {\n    bind 127.0.0.1\n    whoami\n}\n", port=0) as behind:
+    async with Server.from_text(UPSTREAM, port=0) as behind:
         file = tmp_path / "Corefile"
 
         def write(last: int) -> None:
@@ -148,7 +145,7 @@ async def test_a_configuration_that_was_replaced_is_gone(tmp_path: Path, plugin:
         async with Server.from_path(file, port=0) as server:
             for _ in range(3):
                 for name in ("a.test", "a.upstream.test", "b.upstream.test"):
-                    await asyncio.to_thread(datagram, server.port, question(name))
+                    await datagram(server.port, question(name))
             assert server.configuration is not None
             former = [weakref.ref(router) for router in server.configuration.routers.values()]
             write(2)

@@ -82,8 +82,8 @@ class Open:
         for listener in self.listeners:
             listener.stop()
         await background.until(lambda: not self.pending, within)
-        for _ in self.settling():
-            pass
+        for datagrams in self.udp:
+            datagrams.settle()
         self.port.forget()
         for listener in self.listeners:
             listener.close()
