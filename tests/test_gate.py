@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
 import socket
+import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import pytest
@@ -275,6 +278,20 @@ def test_octets_are_bounded_too() -> None:
         learn(gate, numbered(b"n", number))
         assert gate._held <= 10_000
     assert 0 < len(gate) < 30
+
+
+@pytest.mark.parametrize("keep", [ALWAYS, Keep(300.0)])
+def test_replies_made_anew_one_by_one_take_no_more_than_those_made_in_one_go(keep: Keep) -> None:
+    gate, known = Gate(), [numbered(b"name", number) for number in range(1000)]
+
+    def held(times: Iterable[float]) -> int:
+        for name, now in zip(known, times, strict=False):
+            gate.remember(question(name), reply_to(name), keep, ADDRESS, now)
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    held(itertools.repeat(1.0))
+    assert held(itertools.count(2.0, 0.001)) - held(itertools.repeat(4.0)) < 100
 
 
 def test_replays_while_the_counts_are_handed_in_are_counted_once() -> None:

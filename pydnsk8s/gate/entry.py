@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from typing import Self
@@ -17,6 +18,7 @@ from pydnsk8s.wire.scan import scan
 _TTL = struct.Struct(">I")
 _ADDRESS_DATA = {codes.A: 4, codes.AAAA: 16}
 _FORKS = 1024  # client prefixes remembered for one question
+_NEVER = math.inf
 
 Sender = tuple[str, int] | tuple[str, int, int, int]
 """A peer as the socket names it."""
@@ -66,7 +68,9 @@ class Entry(Struct, gc=False, eq=False):
     """Where the address records stand in the tail and how long each is, if they take turns."""
     tallies: tuple[Tally, ...]
     ages: bool
+    """Whether the TTLs in ``tail`` count down."""
     born: float
+    """When the reply was made, if they do."""
     end: float
     watch: Watch | None = None
     """Who wants to be told of each replay."""
@@ -80,10 +84,12 @@ class Entry(Struct, gc=False, eq=False):
     @classmethod
     def of(cls, tail: bytes, keep: Keep, now: float, tallies: tuple[Tally, ...], question_end: int) -> Self:
         """An entry for a reply that was made now."""
-        end = now + keep.seconds
+        end = min(_NEVER, now + keep.seconds)
         ring = _ring(b"\0\0" + tail) if keep.turns else None
-        until = min(end, now + 1) if keep.ages else end
-        return cls(tail, until, *pair(keep.stamps), question_end, ring, tallies, keep.ages, now, end)
+        # What was made in one go shares its ``now``. Whoever does not need it must not come to have one of its own
+        # when it is made anew: memory would grow, by one number for each reply.
+        until, born = (min(end, now + 1), now) if keep.ages else (end, 0.0)
+        return cls(tail, until, *pair(keep.stamps), question_end, ring, tallies, keep.ages, born, end)
 
     @property
     def cost(self) -> int:
