@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from pydnsk8s.keep import Keep, Stamp, Stamps
 from pydnsk8s.kube import measures
-from pydnsk8s.kube.named import Named, Names, path
+from pydnsk8s.kube.named import Named, Names, Shown, every, path
 from pydnsk8s.kube.objects import (
     KINDS,
     Endpoint,
@@ -55,7 +55,7 @@ class Index:
         self._awaited = set(product(kinds, tuple(namespaces) or ("",)))
         self._clock = clock
         self._held: dict[Kind, dict[tuple[str, str], Object]] = {kind: {} for kind in KINDS}
-        self._under: Shelves[Key, tuple[Object, ...]] = Shelves()
+        self._under: Shelves[Key, Shown] = Shelves()
         self._below: Shelves[bytes | str, int] = Shelves()
         self.names = Names()
         """The namespaces and services as they are named."""
@@ -91,7 +91,7 @@ class Index:
 
     def service(self, namespace: str, name: str) -> Service | None:
         """The service of this name; under ``("service", namespace, name)``."""
-        for obj in self._under.get(("service", namespace, name), ()):
+        for obj in self._named(namespace, name):
             if isinstance(obj, Service):
                 return obj
         return None
@@ -129,7 +129,7 @@ class Index:
 
     def endpoints_at(self, address: bytes) -> list[tuple[str, str, Endpoint]]:
         """Namespace, service and endpoint for each service behind the address; under ``("ip", address)``."""
-        slices = [obj for obj in self._under.get(("ip", address), ()) if isinstance(obj, EndpointSlice)]
+        slices = [obj for obj in self._found("ip", address) if isinstance(obj, EndpointSlice)]
         return [
             (slice_.namespace, slice_.service, endpoint)
             for slice_ in sorted(slices, key=_by_name)
@@ -143,7 +143,7 @@ class Index:
 
     def pods_at(self, address: bytes) -> list[Pod]:
         """The pods at the address, several if they share their node's; under ``("ip", address)``."""
-        return sorted((obj for obj in self._under.get(("ip", address), ()) if isinstance(obj, Pod)), key=_by_name)
+        return sorted((obj for obj in self._found("ip", address) if isinstance(obj, Pod)), key=_by_name)
 
     def copy(self) -> Index:
         """The index as it is now, to be read at leisure; the next change here has a later ``changed_at``."""
@@ -200,19 +200,21 @@ class Index:
             measures.PROGRAMMING.labels(kind).observe(max(0.0, self._clock() - triggered))
 
     def _named(self, namespace: str, name: str) -> tuple[Object, ...]:
-        return self._under.get(("service", namespace, name), ())
+        return self._found("service", namespace, name)
+
+    def _found(self, *key: str | bytes) -> tuple[Object, ...]:
+        return every(self._under.get(key, ()))
 
     def _services_with(self, field: str, address: bytes) -> list[tuple[str, str]]:
-        services = [obj for obj in self._under.get(("ip", address), ()) if isinstance(obj, Service)]
+        services = [obj for obj in self._found("ip", address) if isinstance(obj, Service)]
         return sorted((service.namespace, service.name) for service in services if address in getattr(service, field))
 
     def _change(self, old: Object | None, new: Object | None) -> None:
         before, after = dict(_findings(old)), dict(_findings(new))
-        shown = (new,) if new is not None else ()  # one tuple for all the keys where nothing else is: most of the index
         for key in after:
-            self._show(key, old, shown)
+            self._show(key, old, new)
         for key in before.keys() - after.keys():
-            self._show(key, old, ())
+            self._show(key, old, None)
         if not isinstance(old or new, Pod):
             self._count_below(before.keys() - after.keys(), -1)
             self._count_below(after.keys() - before.keys(), 1)
@@ -226,11 +228,18 @@ class Index:
                     self._stamps.retire(key)
             self._stamps.retire(ZONE)
 
-    def _show(self, key: Key, old: Object | None, shown: tuple[Object, ...]) -> None:
-        """Let something else be found under the key in the place of an object, if that was."""
-        others = tuple([obj for obj in self._under.get(key, ()) if obj is not old])
-        if others or shown:
-            self._under[key] = shown = (*others, *shown) if others else shown
+    def _show(self, key: Key, old: Object | None, new: Object | None) -> None:
+        """Let another object be found under the key in the place of one, if that was."""
+        found = tuple([obj for obj in self._found(*key) if obj is not old])
+        if found and new is None:
+            # The key is made of what has left; those who stay have one that is made of theirs.
+            del self._under[key]
+            key = next(each for each, _ in _findings(found[0]) if each == key)
+        elif new is not None:
+            found = (*found, new)
+        shown = found[0] if len(found) == 1 else found
+        if found:
+            self._under[key] = shown
         else:
             del self._under[key]
         if key[0] in _NAMED:

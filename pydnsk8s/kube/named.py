@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydnsk8s.keep import Stamp
 from pydnsk8s.kube.objects import EndpointSlice, Service, ServiceImport
@@ -12,17 +12,25 @@ from pydnsk8s.kube.shelves import NUMBER, Shelves
 if TYPE_CHECKING:
     from pydnsk8s.kube.objects import Object
 
+Shown: TypeAlias = "Object | tuple[Object, ...]"
+"""What is found at one place; one object alone, as in most places, goes without a tuple."""
+
 _by_name = attrgetter("name")
 
 
 class Named:
     """What has one name, as long as anything has."""
 
-    __slots__ = ("_stamp", "by_label", "objects", "service")
+    __slots__ = ("_held", "_stamp", "by_label", "service")
 
-    def __init__(self, objects: tuple[Object, ...]) -> None:
+    def __init__(self, shown: Shown) -> None:
         self._stamp: Stamp | None = None
-        self.hold(objects)
+        self.hold(shown)
+
+    @property
+    def objects(self) -> tuple[Object, ...]:
+        """All that has the name."""
+        return every(self._held)
 
     @property
     def stamp(self) -> Stamp:
@@ -32,13 +40,13 @@ class Named:
             self._stamp = Stamp()
         return self._stamp
 
-    def hold(self, objects: tuple[Object, ...]) -> None:
+    def hold(self, shown: Shown) -> None:
         """Have these from now on."""
         if self._stamp is not None:
             self._stamp.retire()
             self._stamp = None
-        self.objects = objects
-        self.service = next((obj for obj in objects if isinstance(obj, Service)), None)
+        self._held = shown
+        self.service = next((obj for obj in every(shown) if isinstance(obj, Service)), None)
         """The service of this cluster among them."""
         self.by_label: dict[str, tuple[Any, ...]] | None = None
         """Room for whoever looks for endpoints by their names, to work that out once."""
@@ -59,6 +67,11 @@ class Named:
         return sorted(found, key=_by_name)
 
 
+def every(shown: Shown) -> tuple[Object, ...]:
+    """All the objects of one place."""
+    return shown if isinstance(shown, tuple) else (shown,)
+
+
 def path(*labels: str) -> bytes:
     """Labels in wire form without an end: ``path(service, namespace)`` or ``path(namespace)``."""
     return b"".join([bytes((len(label),)) + label.encode("latin-1") for label in labels])
@@ -71,12 +84,12 @@ class Names(Shelves[bytes, Named]):
         """What has this path, in lower case; None for nothing."""
         return self._shelves[hash(path) % NUMBER].get(path)
 
-    def put(self, path: bytes, objects: tuple[Object, ...]) -> None:
+    def put(self, path: bytes, shown: Shown) -> None:
         """Let these be what has the path from now on; none, and nothing has it."""
         named = self.at(path)
         if named is not None:
-            named.hold(objects)
-            if not objects:
+            named.hold(shown)
+            if not shown:
                 del self[path]
-        elif objects:
-            self[path] = Named(objects)
+        elif shown:
+            self[path] = Named(shown)

@@ -108,3 +108,16 @@ def test_nor_does_a_service_or_a_pod() -> None:
     for team in ("red!", "gray"):
         take(index, Pod, pods(team))
     assert footprint(index) == before
+
+
+def test_nor_do_pods_that_another_service_had_for_a_while() -> None:
+    index = listed()
+    before = footprint(index)
+    for number in range(_SERVICES):
+        others = [{"addresses": [f"10.{number}.{pod}.100"]} for pod in range(_PODS // 2)]
+        take(index, EndpointSlice, [document(EndpointSlice, number + _SERVICES, endpoints=others)])
+    take(index, EndpointSlice, slices(1))
+    take(index, EndpointSlice, slices(0))
+    for number in range(_SERVICES):
+        index.remove(EndpointSlice, "retail-of-the-north", f"shop-{number + _SERVICES:03}")
+    assert footprint(index) == before
