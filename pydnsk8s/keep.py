@@ -43,18 +43,21 @@ class Stamps:
     def of(self, key: Hashable) -> Stamp:
         """The stamp of what is under the key now."""
         held = self._held.get(key)
-        if held is not None and (stamp := held()) is not None:
+        if held is not None and (stamp := held()) is not None and stamp.alive:
             return stamp
         stamp = Stamp()
         self._held[key] = ref(stamp)
         if len(self._held) > self._room:
-            self._held = {key: held for key, held in self._held.items() if held() is not None}
+            self._held = {
+                key: held for key, held in self._held.items() if (stamp := held()) is not None and stamp.alive
+            }
             self._room = max(2 * len(self._held), self._LEAST)
         return stamp
 
     def retire(self, key: Hashable) -> None:
         """End every reply kept under the key's stamp: what is under the key has changed."""
-        held = self._held.pop(key, None)
+        # The key stays, for who asks next: a dict that loses and gains keys grows to twice its size.
+        held = self._held.get(key)
         if held is not None and (stamp := held()) is not None:
             stamp.retire()
 

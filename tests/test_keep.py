@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydnsk8s.keep import ALWAYS, EACH_CLIENT, NEVER, TURNS, Keep, Stamp
+from pydnsk8s.keep import ALWAYS, EACH_CLIENT, NEVER, TURNS, Keep, Stamp, Stamps
 from tests import strategies as draw
 
 
@@ -65,3 +67,36 @@ def test_a_keep_says_what_it_allows() -> None:
 
 def test_a_keep_is_no_number() -> None:
     assert Keep(0) != 0
+
+
+def test_what_changes_again_and_again_takes_no_more_room() -> None:
+    # As many as a dict of theirs has little room beside.
+    stamps, kept = Stamps(), [Stamp()] * 15_000
+    tracemalloc.start()
+    try:
+        sizes = []
+        for _ in range(4):
+            for key in range(len(kept)):
+                stamps.retire(key)
+                kept[key] = stamps.of(key)
+            sizes.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert max(sizes) - sizes[0] < 10_000
+
+
+def test_a_stamp_that_was_retired_is_given_to_nobody() -> None:
+    stamps = Stamps()
+    former = stamps.of("key")
+    former.retire()
+    assert stamps.of("key").alive
+    stamps.retire("key")
+    assert stamps.of("key").alive
+    assert stamps.of("key") is not former
+
+
+def test_keys_that_nobody_keeps_a_reply_under_are_forgotten() -> None:
+    stamps = Stamps()
+    for key in range(100_000):
+        stamps.of(key)
+    assert len(stamps._held) < 3000
