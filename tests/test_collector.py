@@ -6,13 +6,14 @@ import asyncio
 import gc
 import socket
 import struct
+import sys
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from pydnsk8s import collector
+from pydnsk8s import background, collector
 from pydnsk8s.server import Server
 from tests.listen.dns_clients import PATIENCE, Udp, framed, question
 from tests.peers.programs import free_port
@@ -28,6 +29,7 @@ def _set_up() -> Iterator[None]:
     collector.set_up()
     yield
     gc.set_threshold(*before)
+    gc.unfreeze()
 
 
 def _stream(port: int, data: bytes, *, reset: bool) -> None:
@@ -151,3 +153,32 @@ async def test_a_configuration_that_was_replaced_is_gone(tmp_path: Path, plugin:
             write(2)
             assert await server.reload()
             assert [router() for router in former] == [None]
+
+
+async def test_the_room_of_very_many_tuples_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collector, "_PERIOD", 0.01)
+    monkeypatch.setattr(collector, "_TIDY_PERIOD", 0.05)
+    before = sys.getallocatedblocks()
+    collector.go_on(asyncio.get_running_loop())
+    many = [tuple(range(17)) for _ in range(2000)]
+    del many
+    await background.until(lambda: sys.getallocatedblocks() < before + 1000, PATIENCE)
+    assert sys.getallocatedblocks() < before + 1000
+
+
+async def test_circles_that_have_become_old_are_let_go_once_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Linked:
+        def __init__(self) -> None:
+            self.link = self
+
+    for name, value in {"_PERIOD": 0.01, "_TIDY_PERIOD": 0.05, "_WHOLE_PERIOD": 0.05, "_FEW": 0}.items():
+        monkeypatch.setattr(collector, name, value)
+    gc.unfreeze()
+    collector.go_on(asyncio.get_running_loop())
+    await background.until(lambda: gc.get_freeze_count() > 0, PATIENCE)
+    old = [Linked() for _ in range(gc.get_freeze_count())]
+    left = weakref.ref(old[0])
+    collector.settle()
+    del old
+    await background.until(lambda: left() is None, PATIENCE)
+    assert left() is None
