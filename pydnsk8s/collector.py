@@ -69,7 +69,8 @@ class _Rounds:
         if frozen > self._frozen * _GROWN + _FEW:
             settle()
             self._frozen = gc.get_freeze_count()
-        self._frozen = min(self._frozen, frozen)
+        else:
+            self._frozen = min(self._frozen, frozen)
 
 
 def _tidy_up() -> None:

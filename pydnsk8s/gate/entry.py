@@ -18,7 +18,7 @@ from pydnsk8s.wire.scan import scan
 _TTL = struct.Struct(">I")
 _ADDRESS_DATA = {codes.A: 4, codes.AAAA: 16}
 _FORKS = 1024  # client prefixes remembered for one question
-_NEVER = math.inf
+_NEVER = math.inf  # one number for all; a sum with it would be a new one for each reply
 
 Sender = tuple[str, int] | tuple[str, int, int, int]
 """A peer as the socket names it."""

@@ -231,17 +231,15 @@ class Index:
     def _show(self, key: Key, old: Object | None, new: Object | None) -> None:
         """Let another object be found under the key in the place of one, if that was."""
         found = tuple([obj for obj in self._found(*key) if obj is not old])
-        if found and new is None:
-            # The key is made of what has left; those who stay have one that is made of theirs.
-            del self._under[key]
-            key = next(each for each, _ in _findings(found[0]) if each == key)
-        elif new is not None:
+        if new is not None:
             found = (*found, new)
+        else:
+            del self._under[key]
+            if found:  # The key is made of what has left; those who stay have one that is made of theirs.
+                key = next(each for each, _ in _findings(found[0]) if each == key)
         shown = found[0] if len(found) == 1 else found
         if found:
             self._under[key] = shown
-        else:
-            del self._under[key]
         if key[0] in _NAMED:
             self.names.put(path(*map(str, key[:0:-1])), shown)
 

@@ -146,11 +146,6 @@ def _enter(file: Path, context: str, user: _User) -> Login:
     if user.exec is not None and not settings.api_key and not settings.cert_file:
         raise AccessError(f"{file}: user of {context}: the command {user.exec.command!r} gave no credentials")
 
-    who = f"as {context} of {file}"
-    if user.token_file:
-        token = TokenFile(file.parent / user.token_file)
-        return Login(settings.host, RESTClientObject(settings).pool_manager, token.headers, who)
-
     def headers() -> Mapping[str, str]:
         try:
             value = settings.get_api_key_with_prefix("BearerToken", "authorization")
@@ -158,4 +153,5 @@ def _enter(file: Path, context: str, user: _User) -> Login:
             raise AccessError(f"cannot renew the credentials of {file}: {error}") from None
         return bearing(value, str(file)) if value else {}
 
-    return Login(settings.host, RESTClientObject(settings).pool_manager, headers, who)
+    shown = TokenFile(file.parent / user.token_file).headers if user.token_file else headers
+    return Login(settings.host, RESTClientObject(settings).pool_manager, shown, f"as {context} of {file}")
