@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Self
 
-from pydnsk8s import background, codes, log, metrics, names, subnet
+from pydnsk8s import background, clock, codes, log, metrics, names, subnet
 from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import Keep
 from pydnsk8s.message import Query, Reply
@@ -125,10 +125,11 @@ class Forward(Plugin):
 
         Gives the upstreams in the order to try them: the first is the one it was sent.
         """
-        if self._full():
-            return None
+        return None if self._full() else self._begin(Message(head + name + rest, name + rest[:_TYPE_CLASS]), wake)
+
+    def _begin(self, message: Message, wake: Wake) -> Sequence[Upstream]:
+        """Send a message to the first of the upstreams, which are given in the order to try them."""
         candidates = self._trier.candidates()
-        message = Message(head + name + rest, name + rest[:_TYPE_CLASS])
         candidates[0].begin(message, self.rules.terms.read_timeout, wake)
         self._waiting += 1
         return candidates
@@ -143,25 +144,23 @@ class Forward(Plugin):
 
     def _taking(self, query: Query, candidates: Sequence[Upstream], begun: float) -> Take:
         """What makes the reply of what comes from the first of these, which was sent a query already."""
-        attempts = self._trier.attempts(query, candidates, begun)
-        advance(attempts, None)
-        return partial(self._take, attempts)
+        return partial(self._take, query, candidates, begun)
 
     def begin(self, query: Query, wake: Wake, behind: Later | None) -> Take | None:
         if not self._short or self._full() or (query.edns is not None and query.edns.options):
             return None
         if query.client.transport != "udp" or not self.takes(query.name):
             return None
-        attempts = self._trier.attempts(query)
-        step = advance(attempts, None)
-        assert isinstance(step, tuple), "with nothing tried yet there is somebody to try"
-        upstream, message, seconds, _ = step
-        upstream.begin(message, seconds, wake)
-        self._waiting += 1
-        return partial(self._take, attempts)
+        begun = clock.now()
+        return self._taking(query, self._begin(message_for(query, self._block.limit), wake), begun)
 
-    def _take(self, attempts: Attempts, came: bytes | Unanswered) -> Reply | Rest:
+    def _take(
+        self, query: Query, candidates: Sequence[Upstream], begun: float, came: bytes | Unanswered
+    ) -> Reply | Rest:
         self._waiting -= 1
+        # Only now: while many wait, what they hold counts.
+        attempts = self._trier.attempts(query, candidates, begun)
+        advance(attempts, None)
         step = advance(attempts, came)
         return step if isinstance(step, Reply) else partial(self._go_on, attempts, step)
 

@@ -45,7 +45,9 @@ def parse(packet: bytes, client: Client) -> Query:
     if kind is None or length or at - 12 > MAX_NAME:
         return _parse(packet, client)
     question = packet[12:at]
-    query = Query(question.lower(), kind[0], kind[1])
+    name = question.lower()
+    # Where both are the same one is enough: many queries may be waiting.
+    query = Query(question if name == question else name, kind[0], kind[1])
     query.question = question
     query.id = packet[0] << 8 | packet[1]
     query.flags = kind[2]
