@@ -48,11 +48,13 @@ class Stamps:
         stamp = Stamp()
         self._held[key] = ref(stamp)
         if len(self._held) > self._room:
-            self._held = {
-                key: held for key, held in self._held.items() if (stamp := held()) is not None and stamp.alive
-            }
-            self._room = max(2 * len(self._held), self._LEAST)
+            self._sweep()
         return stamp
+
+    def _sweep(self) -> None:
+        """Forget the keys whose stamps nobody holds or that are retired."""
+        self._held = {key: held for key, held in self._held.items() if (stamp := held()) is not None and stamp.alive}
+        self._room = max(2 * len(self._held), self._LEAST)
 
     def retire(self, key: Hashable) -> None:
         """End every reply kept under the key's stamp: what is under the key has changed."""

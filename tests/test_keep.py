@@ -100,3 +100,14 @@ def test_keys_that_nobody_keeps_a_reply_under_are_forgotten() -> None:
     for key in range(100_000):
         stamps.of(key)
     assert len(stamps._held) < 3000
+
+
+def test_each_key_has_a_stamp_of_its_own_while_others_are_forgotten() -> None:
+    stamps, kept = Stamps(), dict[int, Stamp]()
+    for key in range(10_000):
+        stamp = stamps.of(key)
+        assert stamp.alive
+        if key % 3 == 0:
+            kept[key] = stamp
+    assert len({id(stamp) for stamp in kept.values()}) == len(kept)
+    assert all(stamps.of(key) is stamp for key, stamp in kept.items())
