@@ -84,3 +84,12 @@ async def test_the_same_address_at_two_services_gives_one_name() -> None:
     assert texts((await ask(found, "1.0.96.10.in-addr.arpa", "PTR")).answer) == [
         "1.0.96.10.in-addr.arpa. 5 PTR a.blue.svc.cluster.local."
     ]
+
+
+async def test_thousands_of_addresses_are_asked_for_and_each_gets_its_answer() -> None:
+    shop = cluster(*OBJECTS)
+    for number in range(3000):
+        reply = await ask(shop, f"{number % 250 + 2}.{number // 250}.96.10.in-addr.arpa", "PTR")
+        assert reply.rcode == codes.NXDOMAIN
+        assert reply.keep.alive
+    assert (await ask(shop, "1.0.96.10.in-addr.arpa", "PTR")).answer
