@@ -126,17 +126,36 @@ class Port:
         if reply.rcode == codes.DROP:
             return None
         wire, reply = _render(query, reply, _limit(site))
+        try:
+            self._note_and_remember(query, reply, wire, router, site, gate, arrived, learn=learn)
+        except Exception as error:  # noqa: BLE001 - a plugin's tally or keep that is none
+            # The reply is right, and the queries that were read with this one wait.
+            metrics.PANICS.add()
+            _log.exception("unexpected %s while remembering the reply to %r", type(error).__name__, query)
+        return wire
+
+    def _note_and_remember(
+        self,
+        query: Query,
+        reply: Reply,
+        wire: bytes,
+        router: Router,
+        site: Site | None,
+        gate: Gate,
+        arrived: float,
+        *,
+        learn: bool,
+    ) -> None:
         served = self._tell_of(query, reply, router, site, wire, len(wire), arrived)
         # A configuration that was swapped out while its plugins worked must not be remembered.
         if not query.plain or router is not self.router:
-            return wire
+            return
         if learn and site is not None and reply.plugin in site.block.surveys and is_example(query, reply, site.block):
             self._learn(query, reply, wire, site.block, gate, served)
         if gate.admits(query.packet, reply.keep):
             tallies = reply.tallies if served is None else (*reply.tallies, _Replayed(*served, gate))
             watch = self._watch(site, query, reply, gate) if site is not None and site.block.watchers else None
             gate.remember(query.packet, wire, reply.keep, query.client.address, arrived, tallies=tallies, watch=watch)
-        return wire
 
     def _learn(
         self, query: Query, reply: Reply, wire: bytes, block: ServerBlock, gate: Gate, served: Served | None

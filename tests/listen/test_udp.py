@@ -11,6 +11,8 @@ import pytest
 
 from pydnsk8s import clock, metrics, testing
 from pydnsk8s.listen import backlog, udp
+from pydnsk8s.message import Query, Reply
+from pydnsk8s.plugins.whoami import Whoami
 from pydnsk8s.server import Server
 
 from .dns_clients import HOSTS, Udp, question
@@ -156,6 +158,27 @@ async def test_a_burst_is_answered_to_the_last_question() -> None:
             burst(client, server, range(300))
             assert [await client.id() for _ in range(300)] == list(range(300))
             assert given_up("query") == before
+
+
+class Miscounting:
+    """A tally that cannot count."""
+
+    def add(self, servings: int) -> None:
+        raise ZeroDivisionError
+
+
+async def test_a_fault_of_a_plugin_once_it_has_answered_costs_nobody_a_reply(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def at_once(_: Whoami, query: Query) -> Reply:
+        return Reply(tallies=(Miscounting(),) if query.id == 2 else ())
+
+    monkeypatch.setattr(Whoami, "at_once", at_once)
+    async with testing.listening("example.org {\nwhoami\n}") as server:
+        with Udp() as client:
+            burst(client, server, range(5))
+            assert [await client.id() for _ in range(5)] == list(range(5))
+    assert "unexpected ZeroDivisionError while remembering the reply to" in caplog.text
 
 
 async def test_of_a_queue_that_stands_the_oldest_are_given_up_and_the_newest_answered(
