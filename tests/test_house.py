@@ -67,6 +67,7 @@ CATCH_ALL = {
     "router.py": "a plugin's fault must not take the others down",
     "server.py": "a reload that fails leaves the old configuration, and one plugin that cannot stop the others",
     "gate/family.py": "a plugin's fault must not end the reading of packets",
+    "listen/port.py": "the same, once the reply is made",
     "background.py": "what keeps data fresh must not end for good",
     "kube/watch.py": "as background.py, in a thread",
     "listen/begin.py": "it tells the loop's exception handler, as a task of asyncio's does",
