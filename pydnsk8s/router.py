@@ -263,9 +263,15 @@ def _failed(query: Query, error: Exception, block: ServerBlock) -> Reply:
     if isinstance(error, FormError):
         # Another server's reply that was sound at first sight and did not decode: no fault of a plugin.
         return Reply(codes.SERVFAIL, authoritative=False, error=f"bad upstream reply: {error}")
-    metrics.PANICS.add()
-    stack = "\n" + "".join(traceback.format_exception(error)) if block.stacktrace or block.debug else ""
-    _log.error("unexpected %s while answering %r: %s%s", type(error).__name__, query, error, stack)
-    if block.debug and block.process is not None:
-        block.process.abort(f"debug: an unexpected {type(error).__name__} ended the process")
+    tell_of_fault(query, error, block)
     return Reply(codes.SERVFAIL, authoritative=False, keep=NEVER, error=f"unexpected {type(error).__name__}: {error}")
+
+
+def tell_of_fault(query: Query, error: Exception, block: ServerBlock | None, doing: str = "answering") -> None:
+    """Count and log what a plugin's fault was; where faults are to be debugged it ends the process."""
+    metrics.PANICS.add()
+    told = block is None or block.stacktrace or block.debug
+    stack = "\n" + "".join(traceback.format_exception(error)) if told else ""
+    _log.error("unexpected %s while %s %r: %s%s", type(error).__name__, doing, query, error, stack)
+    if block is not None and block.debug and block.process is not None:
+        block.process.abort(f"debug: an unexpected {type(error).__name__} ended the process")

@@ -146,12 +146,12 @@ def _enter(file: Path, context: str, user: _User) -> Login:
     if user.exec is not None and not settings.api_key and not settings.cert_file:
         raise AccessError(f"{file}: user of {context}: the command {user.exec.command!r} gave no credentials")
 
-    def headers() -> Mapping[str, str]:
+    def renewed() -> Mapping[str, str]:
         try:
             value = settings.get_api_key_with_prefix("BearerToken", "authorization")
         except (ConfigException, OSError, ValueError) as error:
             raise AccessError(f"cannot renew the credentials of {file}: {error}") from None
         return bearing(value, str(file)) if value else {}
 
-    shown = TokenFile(file.parent / user.token_file).headers if user.token_file else headers
-    return Login(settings.host, RESTClientObject(settings).pool_manager, shown, f"as {context} of {file}")
+    headers = TokenFile(file.parent / user.token_file).headers if user.token_file else renewed
+    return Login(settings.host, RESTClientObject(settings).pool_manager, headers, f"as {context} of {file}")

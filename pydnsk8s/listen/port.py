@@ -15,7 +15,7 @@ from pydnsk8s import clock, codes, metrics, names
 from pydnsk8s.gate import Gate, Sender, Watch, packed
 from pydnsk8s.message import Client, Query, Reply, Seen
 from pydnsk8s.plugin import LIMIT, PASSED, Later, ServerBlock
-from pydnsk8s.router import Router, Site, Way
+from pydnsk8s.router import Router, Site, Way, tell_of_fault
 from pydnsk8s.wire import FormError, parse, render
 
 _log = logging.getLogger("pydnsk8s.server")
@@ -130,8 +130,7 @@ class Port:
             self._note_and_remember(query, reply, wire, router, site, gate, arrived, learn=learn)
         except Exception as error:  # noqa: BLE001 - a plugin's tally or keep that is none
             # The reply is right, and the queries that were read with this one wait.
-            metrics.PANICS.add()
-            _log.exception("unexpected %s while remembering the reply to %r", type(error).__name__, query)
+            tell_of_fault(query, error, site and site.block, "remembering the reply to")
         return wire
 
     def _note_and_remember(

@@ -127,7 +127,7 @@ def soak(ground: Ground, minutes: float) -> Measured:
         measured = ground.measure("soak")
         before, full = _given_up(ours.counts()), _found_full()
         with asking(ours, ground.sheet, minutes * 60, pace=_MUCH * measured.busy.rate) as begun:
-            held = list(_held(ground, begun, min(_PART, minutes * 60 / 10)))
+            held = list(_held(ground, begun, min(_PART, minutes * 60 / 10), before))
             seen = begun.outcome()
     finally:
         ground.api.rate = 0
@@ -136,7 +136,8 @@ def soak(ground: Ground, minutes: float) -> Measured:
     measured.notes.update({"given up": given_up, "buffers full": _found_full() - full})
     # What the first tenth adds is the work of filling up.
     held = held[len(held) // 10 :]
-    grown, more = (slope([(each.minutes, each[axis]) for each in held]) for axis in (1, 2))
+    grown = slope([(each.minutes, each.resident) for each in held])
+    more = slope([(each.minutes, each.blocks) for each in held])
     measured.notes.update({"KiB a minute": grown.value, "give or take": grown.error})
     measured.notes.update({"blocks a minute": more.value, "of those give or take": more.error})
     return replace(measured, memory=ours.resident)
@@ -152,9 +153,9 @@ class _Held(NamedTuple):
     """Pieces of memory that its objects take; those of 512 octets at most, which is nearly all."""
 
 
-def _held(ground: Ground, begun: Asking, part: float) -> Iterator[_Held]:
-    """What is held from time to time while somebody asks."""
-    ours, began, before = ground.ours, time.monotonic(), _given_up(ground.ours.counts())
+def _held(ground: Ground, begun: Asking, part: float, before: float) -> Iterator[_Held]:
+    """What is held from time to time while somebody asks; so many queries had been given up before."""
+    ours, began = ground.ours, time.monotonic()
     while begun.lasts:
         # The metrics page is read as Prometheus does: what the gate has counted is handed in.
         minutes, resident, counts = (time.monotonic() - began) / 60, ours.resident, ours.counts()
