@@ -22,7 +22,7 @@ from pydnsk8s.cli import main
 from pydnsk8s.testing import read
 from pydnsk8s.version import VERSION
 from tests.listen.dns_clients import question
-from tests.peers.programs import free_port
+from tests.ports import free_port
 
 HOSTS = "example.org {\n    bind 127.0.0.1\n    hosts {\n        192.0.2.1 a.example.org\n    }\n}\n"
 PATIENCE = 20.0

@@ -16,7 +16,7 @@ import pytest
 from pydnsk8s import background, collector
 from pydnsk8s.server import Server
 from tests.listen.dns_clients import PATIENCE, Udp, framed, question
-from tests.peers.programs import free_port
+from tests.ports import free_port
 
 UPSTREAM = "upstream.test {\n    bind 127.0.0.1\n    whoami\n}\n"
 _TIMES = 5

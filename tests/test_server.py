@@ -17,7 +17,7 @@ from pydnsk8s.plugin import StartError
 from pydnsk8s.plugins.health import Health
 from pydnsk8s.server import Server
 from tests.listen.dns_clients import Udp, connected, framed, question
-from tests.peers.programs import free_port
+from tests.ports import free_port
 
 ONE = "{zone} {{\n    bind 127.0.0.1\n    hosts {{\n        192.0.2.{last} a.{zone}\n        reload 0\n    }}\n}}\n"
 

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench.question import NXDOMAIN, Question
-from tests.bench.servers import CLIENT_CORE, BenchError, Server, free_port, running
+from tests.bench.servers import CLIENT_CORE, BenchError, Server, running
 from tests.bench.tiers import zone_file
+from tests.ports import free_port
 
 ZONE = "keys.bench.example"
 NUMBER = 10_000

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench.cluster import Cluster
-from tests.bench.servers import ROOT, SERVER_CORE, Server, free_port
+from tests.bench.servers import ROOT, SERVER_CORE, Server
 from tests.kube.api_server import ApiServer
+from tests.ports import free_port
 
 _COREFILE = """\
 .:{port} {{

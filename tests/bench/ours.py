@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.bench.question import Question
-from tests.bench.servers import SERVER_CORE, BenchError, Server, free_port, running
+from tests.bench.servers import SERVER_CORE, BenchError, Server, running
+from tests.ports import free_port
 
 _PATIENCE = 60.0  # seconds for a reload or a page
 _SAMPLE = re.compile(r"([a-z_]+)(?:\{.*\})? (\S+)$")

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.servers import SERVER_CORE, Server, free_port, installed, running
+from tests.bench.servers import SERVER_CORE, Server, installed, running
+from tests.ports import free_port
 
 Zones = Mapping[str, str]
 """Zone files by the names of their zones."""

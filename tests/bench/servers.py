@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import socket
 import subprocess
@@ -20,9 +19,6 @@ SERVER_CORE, CLIENT_CORE = _CORES[0], _CORES[-1]
 """Who is measured has one core; who asks, and who is asked behind it, has the other."""
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 _PATIENCE = 60.0  # seconds for a start
-# Below those that the kernel gives to clients (32768 and up), which come and go while a server starts.
-_PORTS = range(20_000, 32_000)
-_given: set[int] = set()
 _SEARCHED = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"))
 _PACKAGES = {
     "knotd": "knot", "nsd": "nsd", "unbound": "unbound", "pdns_recursor": "pdns-recursor", "dnsperf": "dnsperf",
@@ -146,19 +142,3 @@ def running(name: str, command: Sequence[str], folder: Path, port: int, core: in
         yield server
     finally:
         server.stop()
-
-
-def free_port() -> int:
-    """A port that nobody uses, for UDP and TCP, and that no call has given before."""
-    while True:
-        port = random.choice(_PORTS)
-        if port in _given:
-            continue
-        _given.add(port)
-        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
-            try:
-                stream.bind(("127.0.0.1", port))
-                datagrams.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port

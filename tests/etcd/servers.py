@@ -17,7 +17,8 @@ import trustme
 
 from pydnsk8s.etcd.access import Access, EtcdError
 from pydnsk8s.etcd.client import Client
-from tests.peers.programs import free_port, program
+from tests.peers.programs import program
+from tests.ports import free_port
 
 
 @dataclass
@@ -80,6 +81,12 @@ class Member:
             self._process.wait()
             self._process = None
 
+    def check(self) -> None:
+        """An error with its last words if it has ended by itself."""
+        if self._process is not None and self._process.poll() is not None:
+            words = (self.folder / f"{self.name}.log").read_text(errors="replace")
+            raise AssertionError(f"etcd {self.name} ended with {self._process.returncode}:\n{words[-2000:]}")
+
 
 @dataclass
 class Cluster:
@@ -104,6 +111,8 @@ class Cluster:
         """Return once some member answers."""
         async with asyncio.timeout(20):
             while True:
+                for member in self.members:
+                    member.check()
                 for endpoint in self.access.endpoints:
                     try:
                         async with Client(access or self.access, endpoint) as client:

@@ -21,6 +21,7 @@ from itertools import islice
 from pathlib import Path
 
 from pydnsk8s.testing import read
+from tests.ports import free_port
 
 from .packets import COREFILE, mutated
 
@@ -54,9 +55,7 @@ class Target:
         self.log = folder / "log"
         corefile = folder / "Corefile"
         corefile.write_text(re.sub(r"^(\S.*) \{$", r"\1 {\n    bind 127.0.0.1", COREFILE, flags=re.MULTILINE))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", _LAUNCH, "-conf", str(corefile), "-dns.port", str(self.port)],

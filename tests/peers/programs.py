@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,20 +27,6 @@ def program(name: str) -> str:
             pytest.fail(missing)
         pytest.skip(missing)
     return found
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that neither UDP nor TCP uses."""
-    for _ in range(100):
-        with socket.socket() as stream, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:
-            stream.bind(("127.0.0.1", 0))
-            port: int = stream.getsockname()[1]
-            try:
-                datagram.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise OSError("no port is free")
 
 
 async def said(*words: str) -> str:

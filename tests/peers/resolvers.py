@@ -11,7 +11,8 @@ import dns.asyncquery
 import dns.flags
 import dns.message
 
-from tests.peers.programs import free_port, program, running
+from tests.peers.programs import program, running
+from tests.ports import free_port
 
 _UNBOUND = """
 server:

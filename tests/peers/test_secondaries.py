@@ -19,7 +19,8 @@ from pydnsk8s import names, testing
 from pydnsk8s.kube.objects import Service
 from pydnsk8s.plugins.kubernetes import Kubernetes
 from pydnsk8s.server import Server
-from tests.peers.programs import PATIENCE, free_port, program, running, said
+from tests.peers.programs import PATIENCE, program, running, said
+from tests.ports import free_port
 
 pytestmark = pytest.mark.peer
 

@@ -9,8 +9,8 @@ from pydnsk8s.keep import NEVER
 from pydnsk8s.message import Query
 from pydnsk8s.plugins.loop import Loop
 from pydnsk8s.server import Server
-from tests.peers.programs import free_port
 from tests.plugins.blocks import ELSEWHERE, block, elsewhere, errors, plugin, query
+from tests.ports import free_port
 from tests.upstream import servers
 
 

@@ -13,7 +13,7 @@ import trustme
 from pydnsk8s import codes
 from pydnsk8s.plugins.gslb.checks import Check, Dns, Http, Target, Tcp
 from pydnsk8s.plugins.gslb.health import Finding
-from tests.peers.programs import free_port
+from tests.ports import free_port
 from tests.upstream.servers import Server, reply
 
 from .targets import app, page

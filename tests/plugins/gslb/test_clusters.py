@@ -16,7 +16,7 @@ import pytest
 from pydnsk8s import chain, codes, corefile, explain, metrics, testing
 from pydnsk8s.plugins.gslb import Gslb
 from pydnsk8s.server import Server
-from tests.peers.programs import free_port
+from tests.ports import free_port
 from tests.upstream.servers import Server as FakePeer
 from tests.upstream.servers import reply
 
