@@ -14,14 +14,15 @@ from pydnsk8s import codes
 from pydnsk8s.gate.door import Door
 from pydnsk8s.gate.entry import pair, question_end
 from pydnsk8s.gate.mold import Mold, Tell, learn
+from pydnsk8s.names import MAX_LABEL, MAX_NAME
 from pydnsk8s.survey import ABSENT, ASK, Find, Outcome, Survey
 
 _log = logging.getLogger("pydnsk8s.gate")
 _MOST = 32  # families: three types of question in the few forms that clients give them
 _HEADER = 10  # octets of flags and counts, with which a packet begins without its id
 _TYPE_CLASS = 4  # octets that end a question
-_LONGEST_LABEL = 63  # RFC 1035 section 2.3.4, octets
-_LONGEST_NAME = 255
+# From where a label starts to where the next does, by its length octet; what is none leads out of every packet.
+_STEPS = tuple(1 + length if 0 < length <= MAX_LABEL else 1 << 16 for length in range(256))
 _PROMOTED = 1 / 16  # of those asked for again while there is no room
 _SMALLEST = 512  # RFC 1035 section 4.2.1: octets that everybody takes
 
@@ -29,7 +30,7 @@ _SMALLEST = 512  # RFC 1035 section 4.2.1: octets that everybody takes
 class Family:
     """What is known of the names, and a mold for each kind of reply learned so far."""
 
-    __slots__ = ("_border", "_rest", "find", "key", "molds", "other", "stamp", "tells", "zone")
+    __slots__ = ("_labels", "_rest", "find", "key", "molds", "other", "stamp", "tells", "zone")
 
     def __init__(self, survey: Survey, tail: bytes, border: int) -> None:
         """``border`` is where in the tail the zone starts."""
@@ -39,9 +40,10 @@ class Family:
         """Octets of its name."""
         self.key = tail[:_HEADER] + tail[border:]
         """How packets begin, and how they end: with the zone and all that comes behind."""
-        self._border = border - len(tail)
-        self._rest = self._border + self.zone
-        """Where in a tail the zone starts and where it ends, from behind."""
+        self._labels = border - len(tail) - _HEADER
+        """What is to be added to the octets of a tail for those of the labels left of the zone."""
+        self._rest = border - len(tail) + self.zone
+        """Where in a tail the zone ends, from behind."""
         self.molds: dict[int, Mold] = {}
         """By the octets of what was found."""
         self.tells: list[tuple[Mold, int, Tell]] = []
@@ -54,15 +56,12 @@ class Family:
 
     def found(self, tail: bytes) -> Outcome:
         """What there is of the name that a packet without its id asks for; nothing is said of a malformed one."""
-        name = tail[_HEADER : self._rest]
-        at, border, starts = 0, len(tail) + self._border - _HEADER, []
+        name, border = tail[_HEADER : self._rest], len(tail) + self._labels
+        at, starts = 0, []
         while at < border:
             starts.append(at)
-            length = name[at]
-            if not 0 < length <= _LONGEST_LABEL:
-                return None
-            at += 1 + length
-        if at != border or len(name) > _LONGEST_NAME:
+            at += _STEPS[name[at]]
+        if at != border or len(name) > MAX_NAME:
             return None
         try:
             return self.find(name, starts)
@@ -92,7 +91,7 @@ class Families:
         """By their keys, the first learned first."""
         self._ends: set[int] = set()
         """How many octets packets end with that are the same in a family."""
-        self._door = door
+        self._knows = door.knows
         self.full = False
         """Whether an entry has to go for each that comes."""
 
@@ -102,24 +101,18 @@ class Families:
         ``tail`` is the packet in lower case without its id.
         """
         family = self._family(tail)
-        if family is None:
+        if family is None or (found := family.found(tail)) is None:
             return None
-        found = family.found(tail)
-        if found is None or (mold := family.molds.get(len(found))) is None or self._earns_entry(tail):
+        mold = family.molds.get(len(found))
+        # What is asked for again earns an entry, which the chain has to give. When another one has to go for it, later:
+        # names asked for once in a while are not to displace each other time and again.
+        if mold is None or (self._knows(tail) and not (self.full and random.random() > _PROMOTED)):
             return None
         made = mold.cast(packet, found)
         if made is None or len(made) > _SMALLEST:
             return None  # it may have to be cut
         mold.made[len(packet)] += 1
         return made
-
-    def _earns_entry(self, tail: bytes) -> bool:
-        """Whether the reply for a name should be remembered from now on, which the chain has to give for that.
-
-        As soon as it is asked for again, as long as there is room; when another entry has to go for it, later, so that
-        names asked for once in a while do not displace each other time and again.
-        """
-        return self._door.knows(tail) and not (self.full and random.random() > _PROMOTED)
 
     def _family(self, tail: bytes) -> Family | None:
         for octets in self._ends:

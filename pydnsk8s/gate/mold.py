@@ -148,7 +148,7 @@ class _Service(Mold):
 class _Denial(Mold):
     """The SOA record of the zone (RFC 2308 section 2)."""
 
-    __slots__ = ("_pieces", "_zone")
+    __slots__ = ("_bodies", "_pieces", "_zone")
 
     def __init__(self, head: bytes, rest: int, opt: bytes, pieces: list[bytes], zone: int) -> None:
         super().__init__(head, rest, opt)
@@ -156,11 +156,16 @@ class _Denial(Mold):
         """The record, to be joined by pointers at the zone's name in the question."""
         self._zone = zone
         """Octets from there to the end of the question."""
+        self._bodies: dict[int, bytes] = {}
+        """What follows a question that ends there: as many as there are lengths of names."""
 
     def cast(self, packet: bytes, found: bytes) -> bytes:
         end = len(packet) - self._rest
-        pointer = (0xC000 + end - self._zone).to_bytes(2, "big")
-        return b"".join((packet[:2], self._head, packet[12:end], pointer.join(self._pieces), self._opt))
+        body = self._bodies.get(end)
+        if body is None:
+            pointer = (0xC000 + end - self._zone).to_bytes(2, "big")
+            body = self._bodies[end] = pointer.join(self._pieces) + self._opt
+        return b"".join((packet[:2], self._head, packet[12:end], body))
 
 
 def learn(packet: bytes, end: int, reply: bytes, found: bytes, zone: int, *, turns: bool) -> Mold | None:
