@@ -18,6 +18,9 @@ IP6 = b"\3ip6\4arpa\0"
 
 MAX_NAME = 255  # RFC 1035 section 2.3.4, octets on the wire
 MAX_LABEL = 63
+OUT = 1 << 16  # octets: the step out of every message
+STEPS = (0, *range(2, MAX_LABEL + 2), *[OUT] * (255 - MAX_LABEL))
+"""How far it is from one length octet to the next, by what it is: nowhere from the root's, OUT from what is none."""
 _ESCAPE = re.compile(rb"\\(\d\d\d|\D)")
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_*/+=:,~!#%&'?^`{|}[]<>")
 

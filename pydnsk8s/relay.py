@@ -17,7 +17,7 @@ class Relay(NamedTuple):
 
     zone: bytes
     begin: Callable[[bytes, Callable[[Any], None]], Any | None]
-    """Sends the question for a name, as it is spelled; whom it was sent, or None if the plugin has to be asked.
+    """Sends a question, its section as it is spelled; whom it was sent, or None if the plugin has to be asked.
 
     What comes is for the function given, the ``wake`` of ``Plugin.begin``.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -37,6 +38,8 @@ class Forward(Plugin):
         self.upstreams: tuple[Upstream, ...] = ()
         self._block = block
         self._waiting = 0
+        self._most = rules.concurrent or math.inf
+        """Queries that may wait for an upstream."""
         self._trier = Trier((), rules, block.limit)
         self._followers: tuple[Forward, ...] = ()
         self._bequeathed = False
@@ -117,18 +120,16 @@ class Forward(Plugin):
         if codes.NXDOMAIN in rules.failover:
             return None  # what one upstream denies another may know
         tail = message_for(query, self._block.limit).tail
-        send = partial(self._send, tail[:_HEADER], tail[_HEADER + len(query.name) :])
-        return Relay(zone, send, self._passed_on, self._taking)
+        kind = _Kind(self, tail[:_HEADER], tail[_HEADER + len(query.name) + _TYPE_CLASS :])
+        return Relay(zone, kind.send, self._passed_on, self._taking)
 
-    def _send(self, head: bytes, rest: bytes, name: bytes, wake: Wake) -> Sequence[Upstream] | None:
-        """Send the question for a name in a message that begins and ends like this; None if too many wait.
+    def send(self, message: Message, wake: Wake) -> Sequence[Upstream] | None:
+        """Send a message to the first of the upstreams, which are given in the order to try them.
 
-        Gives the upstreams in the order to try them: the first is the one it was sent.
+        None if too many wait already.
         """
-        return None if self._full() else self._begin(Message(head + name + rest, name + rest[:_TYPE_CLASS]), wake)
-
-    def _begin(self, message: Message, wake: Wake) -> Sequence[Upstream]:
-        """Send a message to the first of the upstreams, which are given in the order to try them."""
+        if self._waiting >= self._most:
+            return None
         candidates = self._trier.candidates()
         candidates[0].begin(message, self.rules.terms.read_timeout, wake)
         self._waiting += 1
@@ -147,12 +148,13 @@ class Forward(Plugin):
         return partial(self._take, query, candidates, begun)
 
     def begin(self, query: Query, wake: Wake, behind: Later | None) -> Take | None:
-        if not self._short or self._full() or (query.edns is not None and query.edns.options):
+        if not self._short or (query.edns is not None and query.edns.options):
             return None
         if query.client.transport != "udp" or not self.takes(query.name):
             return None
         begun = clock.now()
-        return self._taking(query, self._begin(message_for(query, self._block.limit), wake), begun)
+        candidates = self.send(message_for(query, self._block.limit), wake)
+        return None if candidates is None else self._taking(query, candidates, begun)
 
     def _take(
         self, query: Query, candidates: Sequence[Upstream], begun: float, came: bytes | Unanswered
@@ -171,15 +173,11 @@ class Forward(Plugin):
         finally:
             self._waiting -= 1
 
-    def _full(self) -> bool:
-        """Whether as many wait for an upstream as may."""
-        return 0 < self.rules.concurrent <= self._waiting
-
     async def answer(self, query: Query, rest: Rest) -> Reply:
         rules = self.rules
         if not self.takes(query.name):
             return await rest(query)
-        if self._full():
+        if self._waiting >= self._most:
             _REJECTED.add(1)
             why = f"{rules.concurrent} queries are waiting for an upstream already (max_concurrent)"
             return no_answer(codes.REFUSED, why)
@@ -204,3 +202,18 @@ class Forward(Plugin):
     def _ask(self, query: Query) -> Awaitable[Reply]:
         attempts = self._trier.attempts(query)
         return finish(attempts, advance(attempts, None))
+
+
+class _Kind:
+    """Questions that are sent in messages which differ in nothing but the question."""
+
+    def __init__(self, forward: Forward, head: bytes, rest: bytes) -> None:
+        self._forward = forward
+        self._head = head
+        """With which the messages begin,"""
+        self._rest = rest
+        """and what follows the question."""
+
+    def send(self, question: bytes, wake: Wake) -> Sequence[Upstream] | None:
+        """As ``Forward.send``, for a question section."""
+        return self._forward.send(Message(self._head + question + self._rest, question), wake)

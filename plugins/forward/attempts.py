@@ -44,7 +44,9 @@ class Trier:
 
     def candidates(self) -> Sequence[Upstream]:
         """The upstreams in the order to try them: those that failed last, those that are down not at all."""
-        order = self._order(self._upstreams)
+        order = self._upstreams
+        if len(order) > 1:
+            order = self._order(order)
         for upstream in order:
             if upstream.health.doubtful:
                 break

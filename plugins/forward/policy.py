@@ -13,7 +13,7 @@ Policy = Callable[[Sequence[Upstream]], Sequence[Upstream]]
 
 def shuffle(upstreams: Sequence[Upstream]) -> Sequence[Upstream]:
     """A random order each time."""
-    return random.sample(upstreams, len(upstreams)) if len(upstreams) > 1 else upstreams
+    return random.sample(upstreams, len(upstreams))
 
 
 def keep_order(upstreams: Sequence[Upstream]) -> Sequence[Upstream]:

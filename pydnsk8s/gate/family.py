@@ -14,15 +14,13 @@ from pydnsk8s import codes
 from pydnsk8s.gate.door import Door
 from pydnsk8s.gate.entry import pair, question_end
 from pydnsk8s.gate.mold import Mold, Tell, learn
-from pydnsk8s.names import MAX_LABEL, MAX_NAME
+from pydnsk8s.names import MAX_NAME, OUT, STEPS
 from pydnsk8s.survey import ABSENT, ASK, Find, Outcome, Survey
 
 _log = logging.getLogger("pydnsk8s.gate")
 _MOST = 32  # families: three types of question in the few forms that clients give them
 _HEADER = 10  # octets of flags and counts, with which a packet begins without its id
 _TYPE_CLASS = 4  # octets that end a question
-# From where a label starts to where the next does, by its length octet; what is none leads out of every packet.
-_STEPS = tuple(1 + length if 0 < length <= MAX_LABEL else 1 << 16 for length in range(256))
 _PROMOTED = 1 / 16  # of those asked for again while there is no room
 _SMALLEST = 512  # RFC 1035 section 4.2.1: octets that everybody takes
 
@@ -60,7 +58,7 @@ class Family:
         at, starts = 0, []
         while at < border:
             starts.append(at)
-            at += _STEPS[name[at]]
+            at += STEPS[name[at]] or OUT
         if at != border or len(name) > MAX_NAME:
             return None
         try:

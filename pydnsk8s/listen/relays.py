@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
+from msgspec import Struct
+
 from pydnsk8s import clock, codes, names
 from pydnsk8s.gate import Sender
 from pydnsk8s.gate.entry import pair
 from pydnsk8s.listen.pending import Held
 from pydnsk8s.listen.port import SMALLEST, Port, Waiting, is_example
 from pydnsk8s.message import Query, Reply
-from pydnsk8s.names import MAX_LABEL, MAX_NAME
+from pydnsk8s.names import MAX_NAME, STEPS
 from pydnsk8s.plugin import Take
 from pydnsk8s.relay import Relay
 from pydnsk8s.wire import FormError, Forwarded, outline
@@ -24,9 +26,12 @@ from pydnsk8s.wire import FormError, Forwarded, outline
 _KINDS = 64  # three types of question in the forms that clients give them
 _ZONES = 1024  # for each kind: a flood of made-up top-level domains does not fill the memory
 _SHAPES = 256  # for each kind and zone
-_AROUND = 16  # octets of a header, and of a question's type and class
+_TYPE_CLASS = 4  # octets that end a question
+_AROUND = 12 + _TYPE_CLASS  # octets of a packet that are neither a name nor behind the question
 _OPT = b"\0\0\x29"  # owner and type, with which an OPT record begins (RFC 6891 section 6.1.2)
 _ADDRESSES = frozenset((codes.A, codes.AAAA, codes.MX))  # several of these may get another order each time
+_ADDRESS = {codes.A: 4, codes.AAAA: 16}  # octets
+_OWNED = 12  # octets of a record up to its data, its owner being a pointer
 
 SendTo: TypeAlias = Callable[[bytes, Sender], object]
 Shape: TypeAlias = bytes
@@ -47,7 +52,9 @@ class Look(NamedTuple):
 class Route:
     """How questions of one kind for names in one zone go, and what becomes of the replies."""
 
-    __slots__ = ("_behind", "_looks", "_traffic", "begins", "other", "relay", "stamp")
+    __slots__ = (
+        "_alone", "_behind", "_looks", "_traffic", "_width", "begins", "other", "passed_on", "send", "stamp", "take",
+    )  # fmt: skip
 
     def __init__(self, relay: Relay, waiting: Waiting) -> None:
         self.stamp, self.other = pair(relay.stamps)
@@ -56,21 +63,28 @@ class Route:
         self._behind = len(waiting.query.packet) - len(waiting.query.name) - _AROUND
         """Octets of a packet behind its question."""
         self._looks: dict[Shape, Look] = {}
-        self.relay = relay
+        self._width = _ADDRESS.get(waiting.query.type, 0)
+        self._alone: dict[bytes, Look] = {}
+        """Of replies with one address and nothing else but an OPT record, by all that is neither TTL nor address."""
+        self.send, self.passed_on, self.take = relay.begin, relay.passed_on, relay.take
         self.begins = waiting.later.begin
         """Who begins to wait for such queries in the chain."""
 
     def pass_back(self, packet: bytes, came: bytes, seconds: float) -> bytes | None:
         """What is sent for what came after so many seconds, counted; None if that is for the chain to say."""
-        try:
-            # The question came back as the client spelled it, or this would not have been taken for the reply.
-            types, last = outline(came, len(packet) - self._behind)
-        except FormError:
-            return None
-        end = last if types.endswith(_OPT[1:]) else len(came)
-        look = self._looks.get(came[2:12] + types + came[end:])
+        # The question came back as the client spelled it, or this would not have been taken for the reply.
+        at = len(packet) - self._behind
+        end = at + _OWNED + self._width
+        look = self._alone.get(came[2:12] + came[at : at + 6] + came[at + 10 : at + 12] + came[end:])
         if look is None:
-            return None
+            try:
+                types, last = outline(came, at)
+            except FormError:
+                return None
+            end = last if types.endswith(_OPT[1:]) else len(came)
+            look = self._looks.get(came[2:12] + types + came[end:])
+            if look is None:
+                return None
         head, opt, counted = look
         wire = packet[:2] + head + came[12:end] + opt
         if len(wire) > SMALLEST:
@@ -91,56 +105,54 @@ class Route:
             return
         if len(self._looks) >= _SHAPES:
             self._looks.clear()
+            self._alone.clear()
         counted = query.client.transport, query.client.family, query.type, query.do, reply.rcode, reply.plugin
-        self._looks[came[2:12] + outline(came, found.question_end)[0] + came[end:]] = Look(head, opt, counted)
+        look, at = Look(head, opt, counted), found.question_end
+        self._looks[came[2:12] + outline(came, at)[0] + came[end:]] = look
+        if self._width and found.types == (query.type,) and came[at] >= 0xC0 and end == at + _OWNED + self._width:
+            self._alone[came[2:12] + came[at : at + 6] + came[at + 10 : at + 12] + came[end:]] = look
 
 
-class Relayed:
+class Relayed(Struct, eq=False, gc=False):
     """A packet that was passed on; it is held as long as somebody wants the reply."""
 
-    __slots__ = ("_relays", "begun", "local", "packet", "route", "send", "sender", "to")
-
-    def __init__(
-        self, relays: Relays, route: Route, packet: bytes, sender: Sender, local: bytes, send: SendTo, begun: float
-    ) -> None:
-        self._relays = relays
-        self.begun = begun
-        """When it was passed on, by the clock."""
-        self.route = route
-        self.packet = packet
-        self.sender = sender
-        self.local = local
-        """The address asked, packed."""
-        self.send = send
-        self.to: Any = None
-        """Whom it was sent, as ``Relay.begin`` said."""
+    relays: Relays
+    route: Route
+    packet: bytes
+    sender: Sender
+    local: bytes
+    """The address asked, packed."""
+    send: SendTo
+    begun: float
+    """When it came, by the clock."""
+    to: Any = None
+    """Whom it was sent, as ``Relay.begin`` said."""
 
     def wake(self, came: Any) -> None:
         """Pass back what came."""
-        relays, route = self._relays, self.route
-        if self not in relays.held:
+        relays, route = self.relays, self.route
+        if relays.held.pop(self, self) is self:
             self.end(came)
             return
-        del relays.held[self]
         seconds = clock.now() - self.begun
         wire = route.pass_back(self.packet, came, seconds) if isinstance(came, bytes) else None
         if wire is None:
             relays.leave(self, came)
             return
-        route.relay.passed_on(self.to, came, seconds)
+        route.passed_on(self.to, came, seconds)
         relays.deliver(self.send, wire, self.sender)
 
     def end(self, came: Any) -> None:
         """Let it be: nobody wants the reply, or has another one."""
-        self.route.relay.passed_on(self.to, came, clock.now() - self.begun)
+        self.route.passed_on(self.to, came, clock.now() - self.begun)
 
     def take(self, query: Query) -> Take:
         """What makes the reply of what came, as the chain would."""
-        return self.route.relay.take(query, self.to, self.begun)
+        return self.route.take(query, self.to, self.begun)
 
     def give_up(self) -> None:
         """Hold it no longer: the reply will not be sent."""
-        del self._relays.held[self]
+        del self.relays.held[self]
 
 
 Leave: TypeAlias = Callable[[Relayed, Any], None]
@@ -162,21 +174,22 @@ class Relays:
         """Pass a packet on, if there is a route for it; else it is for the chain."""
         at = last = 12
         try:
-            while 0 < (length := packet[at]) <= MAX_LABEL:
+            while step := STEPS[packet[at]]:
                 last = at
-                at += 1 + length
+                at += step
         except IndexError:
             return False
         zones = self._kinds.get(packet[2:12] + packet[at + 1 :])
-        if zones is None or length or at - 12 >= MAX_NAME:
+        if zones is None or at - 12 >= MAX_NAME:
             return False
-        name = packet[12 : at + 1]
-        # As a rule the zone is a top-level domain.
-        route = zones.get(packet[last : at + 1].lower()) or self._route(zones, name.lower())
+        # As a rule the zone is a top-level domain, or all names go one way.
+        route = zones.get(packet[last : at + 1].lower()) or zones.get(names.ROOT)
         if route is None or not (route.stamp.alive and route.other.alive):
-            return False
+            route = self._route(zones, packet[12 : at + 1].lower())
+            if route is None:
+                return False
         relayed = Relayed(self, route, packet, sender, local, send, now)
-        relayed.to = route.relay.begin(name, relayed.wake)
+        relayed.to = route.send(packet[12 : at + 1 + _TYPE_CLASS], relayed.wake)
         if relayed.to is None:
             return False
         self.held[relayed] = None

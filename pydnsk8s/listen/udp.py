@@ -92,7 +92,7 @@ class Udp:
         for packet, sender in came:
             reply = look(packet, sender, arrived)
             if reply is None:
-                self._ask(packet, sender, self._local, send)
+                self._ask(packet, sender, self._local, send, arrived)
             else:
                 outbox.append((send, reply, sender))
                 replays += 1
@@ -108,7 +108,7 @@ class Udp:
             reply = look(packet, sender, arrived)
             asked, back = _turned(ancillary)
             if reply is None:
-                self._ask(packet, sender, asked, _sender_from(send, back))
+                self._ask(packet, sender, asked, _sender_from(send, back), arrived)
             else:
                 outbox.append((_sender_from(send, back), reply, sender))
                 replays += 1
@@ -127,15 +127,15 @@ class Udp:
         else:
             self._backlog.stands(arrived)
 
-    def _ask(self, packet: bytes, sender: Sender, local: bytes, send: SendTo) -> None:
+    def _ask(self, packet: bytes, sender: Sender, local: bytes, send: SendTo, arrived: float) -> None:
         """Answer what the gate does not know: mostly at once."""
-        now = clock.now()
-        if now - self._backlog.cut_at < _WARY and self._stands_back():
+        if arrived - self._backlog.cut_at < _WARY and self._stands_back():
             return
-        if self._relays.pass_on(packet, sender, local, send, now):
-            self._make_room()
+        if self._relays.pass_on(packet, sender, local, send, arrived):
+            if len(self._waiting) > _MOST_PENDING:
+                self._make_room()
         else:
-            self._see_to(self._respond(packet, sender, local, now), sender, send)
+            self._see_to(self._respond(packet, sender, local, arrived), sender, send)
 
     def _respond(self, packet: bytes, sender: Sender, local: bytes, arrived: float) -> bytes | Waiting | None:
         """What the chain says to a packet."""
@@ -151,7 +151,8 @@ class Udp:
 
     def _pending(self, waiting: Waiting, sender: Sender, send: SendTo) -> Pending:
         pending = Pending(waiting, self._waiting, partial(self._answer, waiting, sender, send), self._loop)
-        self._make_room()
+        if len(self._waiting) > _MOST_PENDING:
+            self._make_room()
         return pending
 
     def _leave(self, relayed: Relayed, came: Any) -> None:
@@ -190,10 +191,9 @@ class Udp:
         self._outbox.append((send, reply, sender))
 
     def _make_room(self) -> None:
-        """Of too many, give up who has waited longest: that one is the least likely to be waited for by a client."""
-        if len(self._waiting) > _MOST_PENDING:
-            next(iter(self._waiting)).give_up()
-            self._given_up.add()
+        """Give up who has waited longest: that one is the least likely to be waited for by a client."""
+        next(iter(self._waiting)).give_up()
+        self._given_up.add()
 
     def _send_all(self) -> None:
         """Send everything at once: one wake-up of the other side serves it all."""

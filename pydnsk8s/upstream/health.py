@@ -22,20 +22,18 @@ class Health:
         self._failures = failures
         self._checking: asyncio.Task[None] | None = None
         self._fails = 0
+        self.doubtful = False
+        """Whether it has failed and not answered since."""
 
     @property
     def down(self) -> bool:
         """Whether more checks than allowed have failed in a row."""
         return self._fails > self._max_fails > 0
 
-    @property
-    def doubtful(self) -> bool:
-        """Whether it has failed and not answered since."""
-        return self._checking is not None
-
     def doubt(self) -> None:
         """Begin to check, because an exchange has just failed."""
         if not self.doubtful and self._max_fails:
+            self.doubtful = True
             self._checking = background.start(self._until_it_answers, _LOG, "checking an upstream")
 
     async def _until_it_answers(self) -> None:
@@ -50,6 +48,7 @@ class Health:
                 # Any reply will do: a server that refuses "." is there and may well know our names.
                 self._fails = 0
                 self._checking = None
+                self.doubtful = False
                 return
 
     async def stop(self) -> None:
@@ -59,3 +58,4 @@ class Health:
             self._checking.cancel()
             await asyncio.gather(self._checking, return_exceptions=True)
             self._checking = None
+            self.doubtful = False

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, Self, TypeAlias
+from collections.abc import Callable
+from typing import Self, TypeAlias
+
+from msgspec import Struct
 
 from pydnsk8s import clock, codes
 from pydnsk8s.message import Edns
 from pydnsk8s.wire import matches, query
 
 STOPPING = "the server is stopping"
+_DRAWN = 512  # octets of ids drawn at a time
 
 
 class Unanswered(Exception):  # noqa: N818 - it is what the question stays
@@ -30,7 +33,7 @@ def reason(error: OSError) -> str:
     return (error.strerror or str(error) or type(error).__name__).lower()
 
 
-class Message(NamedTuple):
+class Message(Struct, frozen=True, gc=False):
     """A question ready to be sent, with another id each time."""
 
     tail: bytes
@@ -97,7 +100,8 @@ class Outstanding:
         self._patience = patience
         self._loop = loop
         self._emptied = emptied
-        self._ids = _random_ids()
+        self._ids: list[bytes] = []
+        """Those for the next questions."""
         self.given_up = 0
         """How many questions the time ran out for."""
 
@@ -108,23 +112,29 @@ class Outstanding:
         """Give the message an id that is free; returns the packet to send."""
         if not self._asked:
             self._patience.watch(self, self._loop)
-        id = next(self._ids)
+        ids = self._ids or self._draw_ids()
+        id = ids.pop()
         while id in self._asked:
-            id = next(self._ids)
-        tail, question = message
-        self._asked[id] = (question, wake, clock.now() + seconds, seconds)
-        return id + tail
+            id = (ids or self._draw_ids()).pop()
+        self._asked[id] = (message.question, wake, clock.now() + seconds, seconds)
+        return id + message.tail
+
+    def _draw_ids(self) -> list[bytes]:
+        # RFC 5452 section 9.2: ids must not be predictable, so they come from the system's generator.
+        block = os.urandom(_DRAWN)
+        self._ids += [block[at : at + 2] for at in range(0, _DRAWN, 2)]
+        return self._ids
 
     def settle(self, packet: bytes) -> None:
         """Hand a packet to the one who waits for it; a packet that nobody waits for changes nothing."""
         id = packet[:2]
-        asked = self._asked.get(id)
+        asked = self._asked.pop(id, None)
         if asked is None:
             return
         question, wake, _, _ = asked
         if not matches(packet, question) and not _is_bare_error(packet):
+            self._asked[id] = asked
             return
-        del self._asked[id]
         if not self._asked:
             self._emptied()
         wake(packet)
@@ -170,14 +180,6 @@ def awaited(loop: asyncio.AbstractEventLoop) -> tuple[asyncio.Future[bytes], Wak
             answer.set_result(came)
 
     return answer, wake
-
-
-def _random_ids() -> Iterator[bytes]:
-    # RFC 5452 section 9.2: ids must not be predictable, so they come from the system's generator.
-    while True:
-        block = os.urandom(512)
-        for at in range(0, len(block), 2):
-            yield block[at : at + 2]
 
 
 def _is_bare_error(packet: bytes) -> bool:

@@ -46,9 +46,10 @@ class Port:
     def send(self) -> None:
         """Hand the kernel all that waits to be sent."""
         packets, self._unsent = self._unsent, []
+        send = self._socket.send
         try:
             for packet in packets:
-                self._socket.send(packet)
+                send(packet)
         except OSError as error:
             self._fail(reason(error))
 
@@ -73,16 +74,18 @@ class Port:
     def _readable(self) -> None:
         came: list[bytes] = []
         failure = ""
+        receive = self._socket.recv
         try:
             # Read in one go, but no more than can be replies: the rest is seen to in the next wake.
             for _ in range(min(len(self._outstanding) or 1, _MOST_A_WAKE)):
-                came.append(self._socket.recv(_LARGEST))  # noqa: PERF401 - what came before a failure counts
+                came.append(receive(_LARGEST))  # noqa: PERF401 - what came before a failure counts
         except BlockingIOError:
             pass
         except OSError as error:
             failure = reason(error)
+        settle = self._outstanding.settle
         for packet in came:
-            self._outstanding.settle(packet)
+            settle(packet)
         if failure:
             self._fail(failure)
 
@@ -152,7 +155,7 @@ class Udp:
                 asyncio.get_running_loop().call_soon(wake, Unanswered(reason(error)))
                 return
         else:
-            self._reuse.hits.add(1)
+            self._reuse.hits.value += 1
         self._left -= 1
         port.begin(message, seconds, wake)
 

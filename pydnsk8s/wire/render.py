@@ -255,4 +255,4 @@ def matches(packet: bytes, question: bytes) -> bool:
 
     The letter case must be the same too, so that a forged reply has more to guess (RFC 5452 section 9.1).
     """
-    return len(packet) > 12 and packet[2] & 0x80 != 0 and packet[4:6] == b"\0\1" and packet.startswith(question, 12)
+    return packet.startswith(question, 12) and packet[2] & 0x80 != 0 and packet[4:6] == b"\0\1"

@@ -215,6 +215,19 @@ async def test_what_the_first_upstream_does_not_answer_well_the_second_does(bad:
         assert listener(server).pending == 0
 
 
+async def test_a_record_that_is_like_an_address_in_all_but_where_its_length_stands_is_looked_at_whole() -> None:
+    def behave(packet: bytes, transport: str) -> Replies:
+        # The root owns it, so that each of its fields stands an octet earlier than behind a pointer.
+        record = b"\0\0\1\0\1\0\0\1\x2c" + (b"\0\5" if b"whole" in packet else b"\1\5") + b"\xc0\0\2\1\0"
+        return packet[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + packet[12:] + record
+
+    async with Upstream(behave) as upstream, forwarding("forward . {}", upstream) as server:
+        with Udp() as client:
+            for name, rcode in (("whole", 0), ("whole", 0), ("short", 2)):
+                asked = query(names.parse(f"{name}.example.org"), codes.A, id=7)
+                assert (await exchanged(client, server, asked))[3] & 15 == rcode
+
+
 async def test_what_one_upstream_denies_another_may_know() -> None:
     async with Upstream() as first, Upstream() as second:
         directives = "forward . {} {\npolicy sequential\nfailover NXDOMAIN\n}"
