@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, Self
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 from pydnsk8s import codes, names
 from pydnsk8s.keep import NEVER, Keep
@@ -67,7 +67,7 @@ class Query:
     """One question and its circumstances; plugins derive others with :meth:`with_`, they never change one."""
 
     __slots__ = (
-        "ask", "client", "depth", "edns", "flags", "id", "klass", "labels", "name", "packet", "plain",
+        "asker", "client", "depth", "edns", "flags", "id", "klass", "labels", "name", "packet", "plain",
         "question", "serial", "size", "type", "zone",
     )  # fmt: skip
 
@@ -111,7 +111,8 @@ class Query:
         self.labels: Labels = {}
         self.depth = 0
         """How many lookups led here; the server ends a chain that grows too long."""
-        self.ask: Callable[[Query], Awaitable[Reply]] = _nobody_to_ask
+        self.asker: Asker = _NOBODY
+        """Who answers the lookups."""
 
     @property
     def opcode(self) -> int:
@@ -145,33 +146,65 @@ class Query:
         twin.zone = self.zone
         twin.labels = self.labels
         twin.depth = self.depth
-        twin.ask = self.ask
+        twin.asker = self.asker
         for attribute, value in changes.items():
             setattr(twin, attribute, value)
         return twin
 
     async def lookup(self, name: bytes, type: int) -> Reply:
         """Ask the same server another question, as a CNAME's target wants it: all its zones and plugins."""
-        return await self.ask(self.with_(name=name, type=type, depth=self.depth + 1))
+        return await self.asker.ask(self.with_(name=name, type=type, depth=self.depth + 1))
+
+    def lookup_at_once(self, name: bytes, type: int) -> Reply | None:
+        """The same; None if that has to be waited for."""
+        return self.asker.ask_at_once(self.with_(name=name, type=type, depth=self.depth + 1))
 
     async def follow(self, alias: Reply) -> Reply:
         """An alias, a reply of one CNAME record, and what the name it stands for has of the type asked for."""
-        reached = await self.lookup(alias.answer[0].data, self.type)
-        # RFC 1034 section 4.3.2: what could not be found behind the alias does not take the alias away.
-        chain = dict.fromkeys((*alias.answer, *(reached.answer if reached.rcode == codes.NOERROR else ())))
-        return alias.with_(
-            answer=tuple(chain),
-            keep=alias.keep & reached.keep,
-            truncated=reached.truncated,
-            tallies=reached.tallies,
-        )
+        return _followed(alias, await self.lookup(alias.answer[0].data, self.type))
+
+    def follow_at_once(self, alias: Reply) -> Reply | None:
+        """The same; None if that has to be waited for."""
+        reached = self.lookup_at_once(alias.answer[0].data, self.type)
+        return reached and _followed(alias, reached)
 
     def __repr__(self) -> str:
         return f"<Query {names.text(self.name)} {codes.class_name(self.klass)} {codes.type_name(self.type)}>"
 
 
-async def _nobody_to_ask(query: Query) -> Reply:
-    return Reply(codes.REFUSED, authoritative=False, error=f"{query!r}: asked outside a server")
+class Asker(Protocol):
+    """A server, for questions that come up on the way to an answer."""
+
+    async def ask(self, query: Query) -> Reply:
+        """The reply; never raises."""
+
+    def ask_at_once(self, query: Query) -> Reply | None:
+        """The same; None if that has to be waited for."""
+
+
+class _Nobody:
+    """Whom a query asks that no server was asked."""
+
+    async def ask(self, query: Query) -> Reply:
+        return Reply(codes.REFUSED, authoritative=False, error=f"{query!r}: asked outside a server")
+
+    def ask_at_once(self, query: Query) -> None:
+        return None
+
+
+_NOBODY: Final = _Nobody()
+
+
+def _followed(alias: Reply, reached: Reply) -> Reply:
+    """An alias, and what was found behind it."""
+    # RFC 1034 section 4.3.2: what could not be found behind the alias does not take the alias away.
+    chain = dict.fromkeys((*alias.answer, *(reached.answer if reached.rcode == codes.NOERROR else ())))
+    return alias.with_(
+        answer=tuple(chain),
+        keep=alias.keep & reached.keep,
+        truncated=reached.truncated,
+        tallies=reached.tallies,
+    )
 
 
 class Reply:

@@ -133,7 +133,7 @@ class Router:
 
     def way(self, query: Query) -> Way:
         """Where a query goes; or what it gets at the door."""
-        query.ask = self.ask
+        query.asker = self
         if query.edns is not None and query.edns.version:
             # RFC 6891 section 6.1.3: say which version we speak.
             return Way(None, NEVER, codes.BADVERS)
@@ -215,10 +215,17 @@ class Router:
     async def ask(self, query: Query) -> Reply:
         """Answer a question that comes from one of the plugins, as ``Query.lookup`` asks it."""
         if query.depth > _DEEPEST:
-            return Reply(codes.SERVFAIL, authoritative=False, error=f"too many lookups on the way to {query!r}")
+            return _too_deep(query)
         way = self.way(query)
         reply = self.at_once(query, way)
         return reply if isinstance(reply, Reply) else await self.answer(query, way, reply)
+
+    def ask_at_once(self, query: Query) -> Reply | None:
+        """The same; None if that has to be waited for."""
+        if query.depth > _DEEPEST:
+            return _too_deep(query)
+        reply = self.at_once(query, self.way(query))
+        return reply if isinstance(reply, Reply) else None
 
 
 def _enters(query: Query, site: Site) -> tuple[bool, Keep]:
@@ -237,6 +244,10 @@ def _enters(query: Query, site: Site) -> tuple[bool, Keep]:
             query.labels = before
             return False, keep
     return True, keep
+
+
+def _too_deep(query: Query) -> Reply:
+    return Reply(codes.SERVFAIL, authoritative=False, error=f"too many lookups on the way to {query!r}")
 
 
 def _block(way: Way) -> ServerBlock:

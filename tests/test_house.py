@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "response": {"codes", "message", "names"},
     "subnet": {"codes", "keep", "message"},
     "wire": {"codes", "keep", "message", "names", "rdata", "subnet"},
-    "gate": {"codes", "keep", "message", "survey", "wire"},
+    "gate": {"codes", "keep", "message", "names", "survey", "wire"},
     "abilities": {"message", "relay", "survey"},
     "plugin": {"codes", "corefile", "keep", "message", "metrics", "names", "relay", "survey"},
     "geo": MATTER,

@@ -67,7 +67,13 @@ class Etcd(Plugin):
         return self.tree.synced
 
     def at_once(self, query: Query) -> Turn:
-        return self._find(query, {})
+        outside: Outside = {}
+        while (turn := self._find(query, outside)) is WAIT:
+            for asked, reply in outside.items():
+                outside[asked] = known = reply or query.lookup_at_once(*asked)
+                if known is None:
+                    return WAIT
+        return turn
 
     async def answer(self, query: Query, rest: Rest) -> Reply:
         outside: Outside = {}

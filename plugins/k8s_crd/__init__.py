@@ -38,6 +38,11 @@ class Alias(NamedTuple):
     record: Record
     keep: Keep
 
+    @property
+    def reply(self) -> Reply:
+        """The CNAME alone."""
+        return Reply(answer=(self.record,), keep=self.keep, plugin=K8sCrd.name)
+
 
 class K8sCrd(Plugin):
     """Answers from an index that lists and watches fill; a reply is kept until what it was read from changes."""
@@ -85,12 +90,12 @@ class K8sCrd(Plugin):
 
     def at_once(self, query: Query) -> Turn:
         found = self._find(query)
-        return WAIT if isinstance(found, Alias) else found
+        return query.follow_at_once(found.reply) or WAIT if isinstance(found, Alias) else found
 
     async def answer(self, query: Query, rest: Rest) -> Reply:
         found = self._find(query)
         if isinstance(found, Alias):
-            return await query.follow(Reply(answer=(found.record,), keep=found.keep, plugin=self.name))
+            return await query.follow(found.reply)
         return found if isinstance(found, Reply) else (await rest(query)).under(found)
 
     def _find(self, query: Query) -> Reply | Alias | Keep:

@@ -98,7 +98,9 @@ class K8sExternal(Plugin):
 
     def at_once(self, query: Query) -> Turn:
         found = self._find(query)
-        return WAIT if isinstance(found, Reply) and _is_alias(found, query) else found
+        if isinstance(found, Keep) or not _is_alias(found, query):
+            return found
+        return query.follow_at_once(found) or WAIT
 
     async def answer(self, query: Query, rest: Rest) -> Reply:
         found = self._find(query)

@@ -85,7 +85,7 @@ class Kubernetes(Plugin):
 
     def at_once(self, query: Query) -> Turn:
         found = self._answers.find(query)
-        return WAIT if isinstance(found, Alias) else found
+        return query.follow_at_once(found.reply) or WAIT if isinstance(found, Alias) else found
 
     def survey(self, query: Query) -> Survey | None:
         """What the cluster has beside the name asked for."""
@@ -94,7 +94,7 @@ class Kubernetes(Plugin):
     async def answer(self, query: Query, rest: Rest) -> Reply:
         found = self._answers.find(query)
         if isinstance(found, Alias):
-            return await query.follow(Reply(answer=(found.record,), keep=found.keep, plugin=self.name))
+            return await query.follow(found.reply)
         return found if isinstance(found, Reply) else (await rest(query)).under(found)
 
 

@@ -29,6 +29,11 @@ class Alias(NamedTuple):
     record: Record
     keep: Keep
 
+    @property
+    def reply(self) -> Reply:
+        """The CNAME alone."""
+        return Reply(answer=(self.record,), keep=self.keep, plugin=_PLUGIN)
+
 
 class Answers:
     """Answers from an index."""

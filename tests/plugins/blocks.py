@@ -54,6 +54,25 @@ ELSEWHERE = Reply(codes.NXDOMAIN, keep=ALWAYS, plugin="elsewhere")
 elsewhere = replying(ELSEWHERE)
 
 
+class Alone:
+    """A plugin as if it were all of a server, so that it can follow aliases: what is not its own is elsewhere."""
+
+    _DEEPEST = 8
+
+    def __init__(self, plugin: Plugin) -> None:
+        self._plugin = plugin
+
+    async def ask(self, query: Query) -> Reply:
+        reply = self.ask_at_once(query)
+        return await self._plugin.answer(query.with_(asker=self), elsewhere) if reply is None else reply
+
+    def ask_at_once(self, query: Query) -> Reply | None:
+        if query.depth > self._DEEPEST:
+            return Reply(codes.SERVFAIL)
+        turn = self._plugin.at_once(query.with_(asker=self))
+        return turn if isinstance(turn, Reply) else None
+
+
 def texts(records: tuple[Record, ...]) -> list[str]:
     """Records as ``name ttl TYPE data``."""
     return [text(record) for record in records]

@@ -12,12 +12,10 @@ from hypothesis import strategies as st
 from pydnsk8s import codes, names, testing
 from pydnsk8s.kube.objects import EndpointSlice, Namespace, Object, Service
 from pydnsk8s.listen import interfaces
-from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import Rest
-from pydnsk8s.plugins.k8s_external import K8sExternal
+from pydnsk8s.message import Query
 from tests.kube.drawn import Drawn
 
-from .blocks import elsewhere
+from .blocks import Alone
 from .kubernetes.clusters import packed
 from .test_k8s_external import ZONE, copied, made
 
@@ -69,15 +67,6 @@ def addresses() -> Iterator[None]:
         yield
 
 
-def asking(found: K8sExternal) -> Rest:
-    """The plugin as if behind a server, so that aliases can be followed."""
-
-    async def ask(query: Query) -> Reply:
-        return Reply(codes.SERVFAIL) if query.depth > 16 else await found.answer(query.with_(ask=ask), elsewhere)
-
-    return ask
-
-
 def some(seed: int) -> list[Query]:
     return random.Random(seed).sample(QUESTIONS, 120)
 
@@ -97,7 +86,7 @@ async def test_no_kept_reply_lies(
             else:
                 found._index.remove(type(obj), obj.namespace, obj.name)
 
-    assert await testing.honest(asking(found), some(seed), change) == []
+    assert await testing.honest(Alone(found).ask, some(seed), change) == []
 
 
 @pytest.mark.parametrize("options", OPTIONS)
@@ -106,7 +95,7 @@ async def test_no_kept_reply_lies(
 async def test_no_name_is_denied_above_one_that_exists(options: str, held: list[Object], seed: int) -> None:
     # RFC 8020 section 2.
     found = await made(*held, options=options)
-    ask = asking(found)
+    ask = Alone(found).ask
     for question in some(seed):
         reply = await ask(question)
         if reply.rcode == codes.NOERROR and question.name not in found.zones:
@@ -119,7 +108,7 @@ async def test_no_name_is_denied_above_one_that_exists(options: str, held: list[
 @given(held=clusters, seed=st.integers(0, 9999))
 async def test_every_name_shown_can_be_asked_for(options: str, held: list[Object], seed: int) -> None:
     found = await made(*held, options=options)
-    ask = asking(found)
+    ask = Alone(found).ask
     for question in some(seed):
         reply = await ask(question)
         for shown in reply.answer + reply.additional:
@@ -134,7 +123,7 @@ async def test_every_name_shown_can_be_asked_for(options: str, held: list[Object
 @given(held=clusters)
 async def test_a_copy_says_what_is_answered(options: str, held: list[Object]) -> None:
     found = await made(*held, options=options)
-    ask, copy = asking(found), copied(found)
+    ask, copy = Alone(found).ask, copied(found)
     assert len(copy) == len(set(copy))
     sets = {(record.name, record.type) for record in copy}
     for name, type in sets:

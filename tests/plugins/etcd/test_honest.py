@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from pydnsk8s import codes, names, testing
 from pydnsk8s.etcd.tree import Tree
-from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import Rest
+from pydnsk8s.message import Query
 from pydnsk8s.plugins.etcd import Etcd
-from tests.plugins.blocks import elsewhere, plugin
+from tests.plugins.blocks import Alone, plugin
 
 LABELS = ("a", "b", "*", "any")
 HOSTS = ("", "192.0.2.1", "192.0.2.2", "2001:db8::1", "a.example.org", "b.a.example.org", "a.example.net")
@@ -55,18 +54,6 @@ def change_all(tree: Tree, pairs: list[tuple[str, str | None]], lease: int) -> N
             tree.put(tree.prefix + key.encode(), document.encode(), lease)
 
 
-def asking(etcd: Etcd) -> Rest:
-    """The plugin as a whole server: what is outside its zones is elsewhere."""
-
-    async def rest(query: Query) -> Reply:
-        query.ask = rest
-        if query.depth > 16:
-            return Reply(codes.SERVFAIL)
-        return await etcd.answer(query, elsewhere)
-
-    return rest
-
-
 OPTIONS = ("", "mode strict", "fallthrough", "mode strict\nfallthrough example.org")
 
 
@@ -85,7 +72,7 @@ async def test_no_kept_reply_lies(
         etcd.tree.leases.learn(7, 1000)
 
     async with testing.stopped_clock():
-        assert await testing.honest(asking(etcd), questions(), change) == []
+        assert await testing.honest(Alone(etcd).ask, questions(), change) == []
 
 
 def above(name: bytes) -> Iterator[bytes]:
@@ -101,7 +88,7 @@ async def test_no_name_is_denied_above_one_that_exists(options: str, pairs: list
     etcd = plugin(Etcd, f"etcd example.org {{\n{options}\n}}")
     etcd.tree.complete()
     change_all(etcd.tree, pairs, 0)
-    ask = asking(etcd)
+    ask = Alone(etcd).ask
     codes_of: dict[bytes, set[int]] = {}
     for question in questions():
         if names.is_under(question.name, names.parse("example.org")):

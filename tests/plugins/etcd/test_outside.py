@@ -45,13 +45,30 @@ class Outside:
     async def ask(self, query: Query) -> Reply:
         self.asked[query.name, query.type] += 1
         self.meanwhile()
+        return self.reply(query)
+
+    def ask_at_once(self, query: Query) -> Reply | None:
+        return None
+
+    def reply(self, query: Query) -> Reply:
         answer = (Record(query.name, codes.A, 5, b"\xc0\0\2\x63"),) if query.type == codes.A else ()
         return Reply(answer=answer, keep=Keep.while_(self.stamp))
 
 
+class Known(Outside):
+    """The same, with the addresses of one family at hand."""
+
+    def __init__(self, *types: int) -> None:
+        super().__init__()
+        self.types = types
+
+    def ask_at_once(self, query: Query) -> Reply | None:
+        return self.reply(query) if query.type in self.types else None
+
+
 async def answer(found: Etcd, outside: Outside, name: str, type: str) -> Reply:
     asked = query(name, type)
-    asked.ask = outside.ask
+    asked.asker = outside
     return await found.answer(asked, elsewhere)
 
 
@@ -63,6 +80,20 @@ async def test_only_what_is_outside_has_to_be_waited_for(mode: str) -> None:
     assert found.at_once(query("web.example.net")) is ALWAYS
     assert found.at_once(query("out.example.org")) is WAIT
     assert found.at_once(query("mail.example.org", "MX")) is WAIT
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_what_is_known_outside_need_not_be_waited_for(mode: str) -> None:
+    for types, waits in (((codes.A, codes.AAAA), False), ((codes.A,), True), ((), True)):
+        asked, outside = query("mail.example.org", "MX"), Known(*types)
+        asked.asker = outside
+        reply = etcd(mode).at_once(asked)
+        assert (reply is WAIT) == waits
+        if isinstance(reply, Reply):
+            waited = await answer(etcd(mode), Outside(), "mail.example.org", "MX")
+            assert (reply.answer, reply.additional) == (waited.answer, waited.additional)
+            outside.stamp.retire()
+            assert not reply.keep.alive
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 
 from pydnsk8s import codes, names, testing
 from pydnsk8s.kube.objects import DNSEndpoint
-from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import Rest
-from pydnsk8s.plugins.k8s_crd import K8sCrd
-from tests.plugins.blocks import elsewhere
+from pydnsk8s.message import Query
+from tests.plugins.blocks import Alone
 
 from .endpoints import ZONE, Json, endpoint, entry, serving_of
 
@@ -67,17 +65,6 @@ def some(seed: int) -> list[Query]:
     return random.Random(seed).sample(QUESTIONS, 40)
 
 
-def asking(found: K8sCrd) -> Rest:
-    """The plugin as if behind a server, so that aliases can be followed."""
-
-    async def ask(query: Query) -> Reply:
-        if query.depth > 8:
-            return Reply(codes.SERVFAIL)
-        return await found.answer(query.with_(ask=ask), elsewhere)
-
-    return ask
-
-
 @pytest.mark.parametrize("options", OPTIONS)
 @settings(max_examples=50)
 @given(
@@ -97,14 +84,14 @@ async def test_no_kept_reply_lies(
             else:
                 sink.remove(DNSEndpoint, obj.namespace, obj.name)
 
-    assert await testing.honest(asking(found), some(seed), change) == []
+    assert await testing.honest(Alone(found).ask, some(seed), change) == []
 
 
 @settings(max_examples=50)
 @given(held=st.lists(objects, max_size=4))
 async def test_no_name_is_denied_above_one_that_exists(held: list[DNSEndpoint]) -> None:
     # RFC 8020 section 2.
-    ask = asking(serving_of(*held)[0])
+    ask = Alone(serving_of(*held)[0]).ask
     for question in QUESTIONS:
         if (await ask(question)).rcode == codes.NOERROR and names.is_under(question.name, names.parse(ZONE)):
             for above in within(names.parent(question.name)):
@@ -119,7 +106,7 @@ def within(name: bytes) -> Iterator[bytes]:
 @settings(max_examples=50)
 @given(held=st.lists(objects, max_size=4), seed=st.integers(0, 9999))
 async def test_the_type_asked_for_has_no_say_in_whether_a_name_exists(held: list[DNSEndpoint], seed: int) -> None:
-    ask = asking(serving_of(*held)[0])
+    ask = Alone(serving_of(*held)[0]).ask
     for question in some(seed):
         rcodes = {(await ask(question.with_(type=type))).rcode for type in (*TYPES, codes.SOA)}
         assert len(rcodes) == 1, question

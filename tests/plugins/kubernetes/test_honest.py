@@ -15,11 +15,10 @@ from pydnsk8s.kube.objects import (
     Service,
 )
 from pydnsk8s.listen import interfaces
-from pydnsk8s.message import Query, Reply
-from pydnsk8s.plugin import Rest
+from pydnsk8s.message import Query
 from pydnsk8s.plugins.kubernetes import Kubernetes
 from tests.kube.drawn import Drawn
-from tests.plugins.blocks import elsewhere
+from tests.plugins.blocks import Alone
 
 from .clusters import cluster, packed
 
@@ -92,18 +91,6 @@ def made(held: list[Object], options: str) -> Kubernetes:
     return cluster(*held, zones=" ".join(ZONES), options=options)
 
 
-def asking(found: Kubernetes) -> Rest:
-    """The plugin as if behind a server, so that aliases can be followed."""
-
-    async def ask(query: Query) -> Reply:
-        if query.depth > 16:
-            return Reply(codes.SERVFAIL)
-        asked = query.with_(ask=ask)
-        return await found.answer(asked, elsewhere)
-
-    return ask
-
-
 def some(seed: int) -> list[Query]:
     return random.Random(seed).sample(QUESTIONS, 100)
 
@@ -123,7 +110,7 @@ async def test_no_kept_reply_lies(
             else:
                 found.index.remove(type(obj), obj.namespace, obj.name)
 
-    assert await testing.honest(asking(found), some(seed), change) == []
+    assert await testing.honest(Alone(found).ask, some(seed), change) == []
 
 
 @pytest.mark.parametrize("options", OPTIONS)
@@ -132,7 +119,7 @@ async def test_no_kept_reply_lies(
 async def test_no_name_is_denied_above_one_that_exists(options: str, held: list[Object], seed: int) -> None:
     # RFC 8020 section 2.
     found = made(held, options)
-    ask = asking(found)
+    ask = Alone(found).ask
     for question in some(seed):
         if (await ask(question)).rcode == codes.NOERROR:
             zone = names.closest(question.name, found.options.zones)
@@ -147,7 +134,7 @@ async def test_no_name_is_denied_above_one_that_exists(options: str, held: list[
 async def test_the_type_asked_for_has_no_say_in_whether_a_name_exists(
     options: str, held: list[Object], seed: int
 ) -> None:
-    ask = asking(made(held, options))
+    ask = Alone(made(held, options)).ask
     for question in some(seed)[:30]:
         replies = [await ask(question.with_(type=type)) for type in (codes.A, codes.SRV, codes.TXT, codes.SOA)]
         assert len({reply.rcode for reply in replies}) == 1, question
@@ -158,7 +145,7 @@ async def test_the_type_asked_for_has_no_say_in_whether_a_name_exists(
 @given(held=clusters, seed=st.integers(0, 9999))
 async def test_every_name_shown_can_be_asked_for(options: str, held: list[Object], seed: int) -> None:
     found = made(held, options)
-    ask = asking(found)
+    ask = Alone(found).ask
     for question in some(seed):
         reply = await ask(question)
         for record in reply.answer + reply.additional:

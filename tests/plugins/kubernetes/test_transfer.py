@@ -14,10 +14,10 @@ from pydnsk8s.kube.objects import Namespace, Object
 from pydnsk8s.listen import interfaces
 from pydnsk8s.message import Query, Record
 from pydnsk8s.plugins.kubernetes import Kubernetes
-from tests.plugins.blocks import plugin, query
+from tests.plugins.blocks import Alone, plugin, query
 
 from .clusters import ask, cluster, endpoint, endpoints, example, imported, service, serving
-from .test_honest import OPTIONS, asking, clusters, made, objects
+from .test_honest import OPTIONS, clusters, made, objects
 
 ZONE = names.parse("cluster.local")
 CLUSTERSET = names.parse("clusterset.local")
@@ -124,7 +124,7 @@ def by_set(records: list[Record]) -> dict[tuple[bytes, int], set[Record]]:
 async def check(found: Kubernetes, zone: bytes) -> None:
     """Every record set of the copy is what is answered, and what the specification names is in the copy."""
     copy = by_set(copied(found, zone))
-    asks = asking(found)
+    asks = Alone(found).ask
     for (name, type), records in copy.items():
         assert names.is_under(name, zone)
         reply = await asks(Query(name, type))
