@@ -14,6 +14,8 @@ from pydnsk8s.plugin import HAND_ON, WAIT, Plugin, Rest, ServerBlock, StartError
 from pydnsk8s.plugins.etcd import records, strict, subtree
 from pydnsk8s.plugins.etcd.options import Options, read
 from pydnsk8s.plugins.etcd.reading import Outside, Reading
+from pydnsk8s.plugins.etcd.surveys import survey
+from pydnsk8s.survey import Survey
 
 if TYPE_CHECKING:
     from pydnsk8s.etcd.mirror import Mirror
@@ -74,6 +76,13 @@ class Etcd(Plugin):
                 if known is None:
                     return WAIT
         return turn
+
+    def passes(self, zone: bytes) -> Keep | None:
+        return HAND_ON if names.are_apart(zone, self.options.zones) else None
+
+    def survey(self, query: Query) -> Survey | None:
+        """What etcd has beside the name asked for."""
+        return survey(self.tree, self.options, query)
 
     async def answer(self, query: Query, rest: Rest) -> Reply:
         outside: Outside = {}

@@ -15,7 +15,8 @@ from pydnsk8s.keep import Keep, Stamp
 from pydnsk8s.message import Query, Record, Reply, Tally
 from pydnsk8s.plugins.etcd.options import Options
 
-_TTL = 300  # seconds, of values that say nothing about it; CoreDNS's
+TTL = 300
+"""Seconds, of values that say nothing about it; CoreDNS's."""
 _LOOKUPS = 32  # names outside that one answer may need; CoreDNS sets no limit
 _FEWER = 8  # by which that is divided for each lookup that led here: or two zones could multiply them without end
 _PATTERN = 128  # values that a name with ``*`` counts for at least: what does not fit has been looked at, too
@@ -61,7 +62,7 @@ class Reading:
         self._tree = tree
         self._options = options
         self._outside = outside
-        self._top = _top(zone)
+        self._top = top_of(zone)
         self._stamps: set[Stamp] = set()
         self._seconds = math.inf
         self._room = MOST
@@ -96,7 +97,7 @@ class Reading:
         path, top = self._path(name), self._top
         if path is None or top is None or not self._room:
             return None
-        if (b"*" in path or b"any" in path) and _ANY.search(path, len(top)):
+        if is_pattern(path, top):
             values = self._tree.matching(path, top, self._stamps)[: self._room]
             self._room = max(0, self._room - max(len(values), _PATTERN))
         else:
@@ -124,8 +125,7 @@ class Reading:
 
     def _wildcard(self, path: bytes, top: bytes) -> bytes:
         """The wildcard that stands for a path that does not exist (RFC 4592 section 3.3.1)."""
-        encloser = self._tree.encloser(path, top, self._stamps)
-        return encloser + b"/*" if encloser else b"*"
+        return wildcard(self._tree.encloser(path, top, self._stamps))
 
     def special(self, label: bytes) -> Found | None:
         """The values at and below ``LABEL.dns`` in the zone, where skydns keeps those of the apex."""
@@ -140,7 +140,7 @@ class Reading:
     def ttl(self, value: Value) -> int:
         """The TTL of a value's records: the shorter of what it says itself and what its lease has left."""
         if not value.lease:
-            return value.ttl or _TTL
+            return value.ttl or TTL
         self._stamps.add(self._tree.leases.stamp(value.lease))
         left, least = self._tree.leases.left(value.lease), self._options.least_lease
         most = min(self._options.longest_lease, value.ttl or math.inf)
@@ -157,5 +157,16 @@ class Reading:
 
 
 @lru_cache(256)
-def _top(zone: bytes) -> bytes | None:
+def top_of(zone: bytes) -> bytes | None:
+    """A zone's path; None if no key can stand for it."""
     return path_of(zone)
+
+
+def wildcard(encloser: bytes) -> bytes:
+    """The path of the wildcard that stands for what there is not below this one."""
+    return encloser + b"/*" if encloser else b"*"
+
+
+def is_pattern(path: bytes, top: bytes) -> bool:
+    """Whether a label below a zone's path stands for any (as CoreDNS does)."""
+    return (b"*" in path or b"any" in path) and _ANY.search(path, len(top)) is not None

@@ -1,7 +1,7 @@
 """The values below an etcd prefix in memory, found by name.
 
 Rule: every reading leaves the stamps of what it read, and a change of that retires them. A reply kept under the stamps
-of all its readings is therefore never stale.
+of all its readings is therefore never stale. Who looks again each time, and keeps nothing, gives no set for stamps.
 """
 
 from __future__ import annotations
@@ -79,22 +79,26 @@ class Tree:
         """Note that everything has been put."""
         self.unknown.retire()
 
-    def at(self, path: bytes, read: set[Stamp]) -> list[Value] | None:
+    def at(self, path: bytes, read: set[Stamp] | None) -> list[Value] | None:
         """The values at just this path; None if there are none below it either (RFC 8020 section 2)."""
         first, last = self._span(path, _AT, MOST)
         if first < last:
-            read.add(self._own.of(path))
+            if read is not None:
+                read.add(self._own.of(path))
             return [*map(values.unpack, self._rows[first:last])]
         first, last = self._span(path, _BELOW, 1, first)
         if first == last:
-            read.add(self._branches.of(path))
+            if read is not None:
+                read.add(self._branches.of(path))
             return None
-        read |= {self._own.of(path), self._names.of(path)}
+        if read is not None:
+            read |= {self._own.of(path), self._names.of(path)}
         return []
 
-    def below(self, path: bytes, read: set[Stamp], most: int = MOST) -> list[Value]:
+    def below(self, path: bytes, read: set[Stamp] | None, most: int = MOST) -> list[Value]:
         """The values at the path and below it, in the order of their keys, so many at the most."""
-        read.add(self._branches.of(path))
+        if read is not None:
+            read.add(self._branches.of(path))
         first, last = self._span(path, _AT, most)
         rows = self._rows[first:last]
         if len(rows) < most:
@@ -118,14 +122,20 @@ class Tree:
         fits = re.compile(pattern + b"[/\0]").match
         return [*map(values.unpack, filter(fits, self._rows[first:last]))]
 
-    def encloser(self, path: bytes, zone: bytes, read: set[Stamp]) -> bytes:
+    def sample(self, path: bytes, number: int) -> list[Value]:
+        """About so many of the values below a path, from all over it."""
+        first, last = self._span(path, _BELOW, len(self._rows))
+        return [*map(values.unpack, self._rows[first : last : max(1, (last - first) // number)])]
+
+    def encloser(self, path: bytes, zone: bytes, read: set[Stamp] | None) -> bytes:
         """The closest encloser of a path that does not exist, at the furthest the zone's (RFC 4592 section 3.3.1)."""
         missing, above = path, path.rpartition(b"/")[0]
         while above != zone and not self._exists(above):
             missing, above = above, above.rpartition(b"/")[0]
-        read.add(self._branches.of(missing))
-        if above != zone:
-            read.add(self._names.of(above))
+        if read is not None:
+            read.add(self._branches.of(missing))
+            if above != zone:
+                read.add(self._names.of(above))
         return above
 
     def serial(self, read: set[Stamp]) -> int:

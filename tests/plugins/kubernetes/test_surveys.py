@@ -10,21 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pydnsk8s import chain, clock, codes, corefile, names, testing
-from pydnsk8s.configuration import configure
+from pydnsk8s import clock, codes, names, testing
 from pydnsk8s.gate import Gate
 from pydnsk8s.kube.objects import Object
 from pydnsk8s.kube.objects import Port as NamedPort
-from pydnsk8s.listen.port import Port
-from pydnsk8s.message import Client, Edns, Query
+from pydnsk8s.message import Edns, Query
 from pydnsk8s.plugins.kubernetes import Kubernetes
 from pydnsk8s.wire import query
 from tests import strategies as draw
+from tests.plugins.gated import HERE, Gated, said
 from tests.plugins.kubernetes.clusters import endpoint, endpoints, fill, service
 from tests.plugins.kubernetes.test_honest import NAMES, NAMESPACES, OPTIONS, clusters, objects
 
-HERE = ("192.0.2.1", 5353)
-ASKER = Client(b"\xc0\0\2\1", 5353)
 BLOCK = """. {{
     errors
     prometheus 127.0.0.1:0
@@ -38,71 +35,22 @@ BLOCK = """. {{
 FORMS: tuple[dict[str, Any], ...] = ({}, {}, {"edns": Edns(1232)}, {"edns": Edns(4096, do=True)}, {"flags": 0})
 
 
-class Asked:
-    """A server block with a cluster, asked through one gate that stays, or with none to speak of."""
+class Asked(Gated):
+    """A server block with a cluster."""
 
     def __init__(
         self, *held: Object, options: str = "", more: str = "", blocks: str = "", balance: str = "loadbalance"
     ) -> None:
-        text = BLOCK.format(options=options, more=f"{balance}\n{more}") + blocks
-        self.balanced = bool(balance)
-        configuration = configure(corefile.parse(text, known=chain.known()))
-        found = next(plugin for plugin in configuration.plugins if isinstance(plugin, Kubernetes))
+        super().__init__(BLOCK.format(options=options, more=f"{balance}\n{more}") + blocks)
+        found = next(plugin for plugin in self.configuration.plugins if isinstance(plugin, Kubernetes))
         self.index = found.index
         fill(found.index, found.options.kinds, held)
-        self.port = Port(next(iter(configuration.routers.values())))
-        self.gate = self.port.gate("udp", 1)
-        self.made = 0
-
-    def ask(self, packet: bytes) -> bytes | None:
-        """The reply by way of the gate; None if it has to be waited for."""
-        reply = self.gate.look(packet, HERE, clock.now())
-        self.made += reply is not None
-        return reply or self._respond(packet, self.gate)
-
-    def anew(self, packet: bytes) -> bytes | None:
-        """The reply that the chain gives."""
-        return self._respond(packet, Gate(entries=16))
-
-    def _respond(self, packet: bytes, gate: Gate) -> bytes | None:
-        reply = self.port.respond(packet, ASKER, gate, clock.now())
-        return reply if isinstance(reply, bytes) else None
-
-    def is_made(self, name: str, type: int = codes.A) -> bool:
-        """Ask for a name; whether the gate made the reply, which then has to be the chain's."""
-        packet, before = query(names.parse(name), type, id=7), self.made
-        self.check(packet)
-        return self.made > before
-
-    def check(self, packet: bytes) -> None:
-        """Ask; the reply has to be the chain's, if need be but for an order that is drawn for each."""
-        asked, anew = self.ask(packet), self.anew(packet)
-        assert said(asked) == said(anew)
-        if asked is not None and anew is not None and not self.balanced:
-            assert testing.read(asked).answer == testing.read(anew).answer
 
     def order(self, name: str) -> list[str]:
         """The last octets of the addresses of a name, in the order they come in."""
         reply = self.ask(query(names.parse(name), codes.A, id=7))
         assert reply is not None
         return [line.rpartition(".")[2] for line in testing.read(reply).answer]
-
-
-def said(reply: bytes | None) -> object:
-    """A reply but for the order of its addresses, and for the serial in a denial, which tells clients nothing."""
-    if reply is None:
-        return None
-    read = testing.read(reply)
-    authority = [line.split()[:5] + line.split()[6:] for line in read.authority]
-    return (
-        read.rcode,
-        read.flags,
-        sorted(read.answer),
-        authority,
-        sorted(read.additional),
-        reply[:2],
-        read.edns and reply[-11:],
-    )
 
 
 def some_names() -> Iterator[str]:
