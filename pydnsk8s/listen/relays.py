@@ -103,7 +103,7 @@ class Route:
             return
         if found.opt_at and not found.opt_last:
             return
-        if len(self._looks) >= _SHAPES:
+        if max(len(self._looks), len(self._alone)) >= _SHAPES:
             self._looks.clear()
             self._alone.clear()
         counted = query.client.transport, query.client.family, query.type, query.do, reply.rcode, reply.plugin
