@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, Self, runtime_checkable
 
 from pydnsk8s.message import Labels, Query, Record
@@ -73,6 +73,17 @@ class Relayer(Protocol):
         """How questions like this one go for every name in the zone; None if that is not the same for all.
 
         Called after the plugin has begun to answer the query, and its reply has come.
+        """
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """A plugin that keeps what those behind it have others answer, and so has a hand in what is passed on."""
+
+    def relayed(self, query: Query, zone: bytes, behind: Callable[[Query], Relay | None]) -> Relay | None:
+        """How questions like this one go by way of this plugin for every name in the zone.
+
+        ``behind`` tells how they go from here; None if that is not the same for all.
         """
 
 

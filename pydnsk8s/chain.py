@@ -6,12 +6,12 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 
 from pydnsk8s import plugins as rooms
-from pydnsk8s.abilities import Relayer, Surveyor
+from pydnsk8s.abilities import Keeper, Relayer, Surveyor
 from pydnsk8s.corefile import Block, CorefileError, Directive, Problem
 from pydnsk8s.keep import Keep, Stamp
 from pydnsk8s.message import Query
@@ -116,10 +116,14 @@ def _stops(handlers: Sequence[Plugin], rests: Sequence[Rest]) -> Iterator[Stop]:
             return
         if "amend" in own:
             amends, between = (plugin.amend, *amends), (plugin.amend, *between)
-        if {"amend", "answer"} <= own:
-            # Whoever behind it has to be waited for, it wants to do the waiting.
+        if _wants_to_wait(own):
             outers, between = (*outers, here), ()
     yield Stop(None, amends, _nested(outers, Later(rests[-1], between)))
+
+
+def _wants_to_wait(own: set[str]) -> bool:
+    """Whether a plugin that overrides these does the waiting, whoever behind it has to be waited for."""
+    return {"amend", "answer"} <= own
 
 
 def _nested(outers: Sequence[Later], inner: Later) -> Later:
@@ -159,7 +163,13 @@ def _relay(plugin: Relayer, before: Sequence[Plugin], query: Query, zone: bytes)
     stamps = _passing(before, zone)
     if stamps is None:
         return None
-    relay = plugin.relay(query, zone)
+    way: Callable[[Query], Relay | None] = partial(plugin.relay, zone=zone)
+    for other in reversed(before):
+        if isinstance(other, Keeper):
+            way = partial(other.relayed, zone=zone, behind=way)
+        elif _wants_to_wait(_own(other)):
+            return None
+    relay = way(query)
     return None if relay is None else relay._replace(stamps=relay.stamps | stamps)
 
 

@@ -23,7 +23,16 @@ class Relay(NamedTuple):
     """
     passed_on: Callable[[Any, Any, float], None]
     """What came from them was passed on as it is, so many seconds later, or nobody wants it any more."""
-    take: Callable[[Query, Any, float], Callable[[Any], Any]]
-    """What ``Plugin.begin`` would have given for the query, had it been that which sent it to them at this time."""
+    take: Callable[[Query, Any, Any, float], Callable[[Any], Any]]
+    """What ``Plugin.begin`` would have given for the query, had it been that which sent it to them at this time.
+
+    Takes the query, what has to be waited for behind the plugin (its ``behind``), them, and the time.
+    """
+    keep: Callable[[Any, bytes, int], bytes | None] | None = None
+    """Keeps a reply of one address for who asks next, before it is passed on.
+
+    Takes whom the question was sent, the reply and where its answer starts; the reply as it is to be passed on, None if
+    the plugin has to be asked. Where there is such a keeper, it takes only replies of one address.
+    """
     stamps: frozenset[Stamp] = frozenset()
     """Only while each of these is alive."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Self
 
@@ -12,10 +13,12 @@ from pydnsk8s.corefile import Directive
 from pydnsk8s.keep import Keep
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.plugin import HAND_ON, WAIT, Later, Plugin, Rest, ServerBlock, Take, Turn, Wake
+from pydnsk8s.relay import Relay
 from pydnsk8s.wire import FormError, aged
 
 from . import numbers
-from .flight import Flights
+from .flight import Flights, with_ad
+from .passing import Passing
 from .policy import Policy, read
 from .scopes import TRUTHS, Scopes, key_of, question_of
 from .shelf import Entry, Shelf
@@ -50,7 +53,8 @@ class Cache(Plugin):
         self._served_stale = numbers.SERVED_STALE.labels(*labels)
         self.success = Shelf("success", policy.success.capacity, labels, self._requests)
         self.denial = Shelf("denial", policy.denial.capacity, labels, self._requests)
-        self._flights = Flights()
+        self.flights = Flights()
+        """The questions that the rest of the chain is being asked."""
         self._refreshes: dict[Entry, asyncio.Task[Reply]] = {}
         self._scopes = Scopes()
 
@@ -69,6 +73,13 @@ class Cache(Plugin):
         plugins = self._block.plugins
         return [plugin.written for plugin in plugins[plugins.index(self) :]]
 
+    def relayed(self, query: Query, zone: bytes, behind: Callable[[Query], Relay | None]) -> Relay | None:
+        limits = self.policy.success
+        if not self._concerns(query.with_(name=zone)) or not names.are_apart(zone, limits.never):
+            return None
+        relay = behind(with_ad(query))
+        return None if relay is None else Passing(self, query, limits, relay).relay
+
     async def stop(self) -> None:
         tasks = tuple(self._refreshes.values())
         for task in tasks:
@@ -84,7 +95,7 @@ class Cache(Plugin):
         if query.edns is not None and query.edns.options:
             return WAIT
         key = question_of(query)
-        entry = self._find_at(key) if self._holds(key) else None
+        entry = self._find_at(key) if self.holds(key) else None
         return HAND_ON if entry is None else self._serve_at_once(entry)
 
     def amend(self, query: Query, reply: Reply) -> Reply:
@@ -94,16 +105,17 @@ class Cache(Plugin):
 
     def begin(self, query: Query, wake: Wake, behind: Later | None) -> Take | None:
         key = question_of(query)
-        if behind is None or behind.begin is None or key in self._flights or not self._concerns(query):
+        if behind is None or behind.begin is None or key in self.flights or not self._concerns(query):
             return None
-        query = _with_ad(query)
+        query = with_ad(query)
         take = behind.begin(query, wake, behind.behind)
         if take is None:
             return None
-        self._flights.begin(key)
-        return partial(self._take, key, query, behind, take)
+        self.flights.begin(key)
+        return partial(self.take, key, query, behind, take)
 
-    def _take(self, key: bytes, query: Query, behind: Later, take: Take, came: Any) -> Reply | Rest:
+    def take(self, key: bytes, query: Query, behind: Later, take: Take, came: Any) -> Reply | Rest:
+        """What becomes of what came for a question on its way, by what those behind make of it."""
         landed = None
         try:
             reply = take(came)
@@ -113,7 +125,7 @@ class Cache(Plugin):
             landed = self._land(key, query, behind.amended(query, reply), 1)
             return self._count_miss(landed)
         finally:
-            self._flights.land(key, landed)
+            self.flights.land(key, landed)
 
     async def _go_on(self, key: bytes, behind: Later, query: Query) -> Reply:
         return self._count_miss(await self._fetch(key, query, behind.answer, misses=1))
@@ -126,9 +138,9 @@ class Cache(Plugin):
             if (entry := self._find(key, query)) is not None:
                 return await self._serve(entry, key, query, rest)
             # A lookup on behalf of a query in flight must not wait: CNAMEs in a circle would wait for each other.
-            if query.depth or key not in self._flights:
+            if query.depth or key not in self.flights:
                 break
-            reply = await self._flights.join(key)
+            reply = await self.flights.join(key)
             if reply is not None and self._find(key, query) is None:
                 if not is_for_all(reply):
                     break
@@ -144,16 +156,21 @@ class Cache(Plugin):
     def _count_miss(self, reply: Reply) -> Reply:
         # Live data are not the cache's business: the gate replays them, and hits would not be seen here.
         if not reply.keep.live:
-            self._requests.add()
-            self._misses.add()
+            self.count_misses(1)
         return reply
 
-    def _holds(self, key: bytes) -> bool:
+    def count_misses(self, number: int) -> None:
+        """Count queries that others had to answer."""
+        self._requests.add(number)
+        self._misses.add(number)
+
+    def holds(self, key: bytes) -> bool:
+        """Whether there is anything under a key, however old."""
         return key in self.success or key in self.denial
 
     def _find(self, key: bytes, query: Query) -> Entry | None:
         """What is kept for a query: what is fresh, else what may be served stale."""
-        entry = self._find_at(key) if self._holds(key) else None
+        entry = self._find_at(key) if self.holds(key) else None
         if query.edns is None or not query.edns.options or (entry is not None and entry.fresh(clock.now())):
             return entry
         for place in self._scopes.around(query):
@@ -244,22 +261,22 @@ class Cache(Plugin):
 
     async def _fetch(self, key: bytes, query: Query, rest: Rest, *, misses: int) -> Reply:
         """Ask the rest of the chain; who asks the same meanwhile waits for this answer."""
-        leads = key not in self._flights
+        leads = key not in self.flights
         if leads:
-            self._flights.begin(key)
+            self.flights.begin(key)
         landed = None
         try:
-            query = _with_ad(query)
+            query = with_ad(query)
             landed = self._land(key, query, await rest(query), misses)
             return landed
         finally:
             if leads:
-                self._flights.land(key, landed)
+                self.flights.land(key, landed)
 
     def _land(self, key: bytes, query: Query, reply: Reply, misses: int) -> Reply:
         """Keep what was fetched; the reply as it is to be served."""
         place = self._scopes.place(key, query, reply)
-        return reply if reply.keep.live and not self._holds(place) else self._keep(place, query, reply, misses)
+        return reply if reply.keep.live and not self.holds(place) else self._keep(place, query, reply, misses)
 
     def _keep(self, place: bytes, query: Query, reply: Reply, misses: int) -> Reply:
         """Keep the reply if it may be kept; the reply as it is to be served."""
@@ -281,10 +298,23 @@ class Cache(Plugin):
         return reply
 
     def _store(self, place: bytes, terms: Terms, reply: Reply, misses: int) -> Reply:
+        """Keep the reply on these terms; the reply as it is to be served."""
+        reply = terms.apply(reply)
+        entry = self.shelve(place, terms, kept(reply, self.name), misses)
+        if entry is None:
+            return reply
+        for tally in reply.tallies:
+            tally.add(1)  # later servings are ours, not those of who answered
+        return reply.with_(keep=self._lease(entry, entry.born), tallies=(entry,))
+
+    def shelve(self, place: bytes, terms: Terms, reply: Reply, misses: int) -> Entry | None:
+        """Put a reply that is fit for it where it is kept; None if there is no room for it at all.
+
+        So many servings to come are misses: those it was fetched for.
+        """
         stale = self.policy.stale
         shelf = self.success if terms.sort == "success" else self.denial
-        reply = terms.apply(reply)
-        entry = Entry(kept(reply, self.name), shelf, min(terms.seconds, reply.keep.seconds or math.inf))
+        entry = Entry(reply, shelf, min(terms.seconds, reply.keep.seconds or math.inf))
         entry.fetched = misses
         if stale is not None and terms.sort != "failure":
             entry.last += stale.seconds
@@ -294,16 +324,7 @@ class Cache(Plugin):
             self.denial.remove(place)
         elif stale is None or not stale.prefer_positive:
             self.success.remove(place)
-        if not shelf.put(place, entry):
-            return reply
-        for tally in reply.tallies:
-            tally.add(1)  # later servings are ours, not those of who answered
-        return reply.with_(keep=self._lease(entry, entry.born), tallies=(entry,))
-
-
-def _with_ad(query: Query) -> Query:
-    # RFC 6840 section 5.7: with AD we learn whether the data are authentic, for those who want to know.
-    return query if query.flags & codes.AD else query.with_(flags=query.flags | codes.AD)
+        return entry if shelf.put(place, entry) else None
 
 
 def _truth(task: asyncio.Task[Reply]) -> Reply | None:

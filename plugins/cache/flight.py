@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from pydnsk8s.message import Reply
+from pydnsk8s import codes
+from pydnsk8s.message import Query, Reply
 
 
 class Flights:
@@ -13,6 +14,9 @@ class Flights:
     def __init__(self) -> None:
         # Few have company: a list is made for the first who joins.
         self._waiting: dict[bytes, list[asyncio.Future[Reply | None]] | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._waiting
@@ -35,3 +39,9 @@ class Flights:
         for future in self._waiting.pop(key) or ():
             if not future.done():
                 future.set_result(reply)
+
+
+def with_ad(query: Query) -> Query:
+    """The query as it is asked, whoever asks."""
+    # RFC 6840 section 5.7: with AD we learn whether the data are authentic, for those who want to know.
+    return query if query.flags & codes.AD else query.with_(flags=query.flags | codes.AD)

@@ -47,6 +47,12 @@ def kept(reply: Reply, plugin: str) -> Reply:
     return reply.bare(**changes) if isinstance(reply, Forwarded) else reply.with_(**changes)
 
 
+def success(limits: Limits, ttl: int) -> Terms | None:
+    """The terms for what was found, by its lowest TTL; None if it may not be kept."""
+    seconds = _within(limits, ttl)
+    return Terms("success", seconds, limits.least, limits.most) if seconds else None
+
+
 def judge(policy: Policy, query: Query, reply: Reply) -> Terms | None:
     """The terms under which the policy keeps a reply; None if it may not be kept.
 
@@ -68,10 +74,7 @@ def judge(policy: Policy, query: Query, reply: Reply) -> Terms | None:
 
 
 def _success(limits: Limits, query: Query, reply: Reply) -> Terms | None:
-    seconds = _within(limits, min(reply.ttls))
-    if not seconds or _excepts(limits, query):
-        return None
-    return Terms("success", seconds, limits.least, limits.most)
+    return None if _excepts(limits, query) else success(limits, min(reply.ttls))
 
 
 def _denial(limits: Limits, query: Query, reply: Reply) -> Terms | None:

@@ -143,7 +143,7 @@ class Forward(Plugin):
         else:
             upstream.took(seconds, came[3] & 15)
 
-    def _taking(self, query: Query, candidates: Sequence[Upstream], begun: float) -> Take:
+    def _taking(self, query: Query, behind: Later | None, candidates: Sequence[Upstream], begun: float) -> Take:
         """What makes the reply of what comes from the first of these, which was sent a query already."""
         return partial(self._take, query, candidates, begun)
 
@@ -154,7 +154,7 @@ class Forward(Plugin):
             return None
         begun = clock.now()
         candidates = self.send(message_for(query, self._block.limit), wake)
-        return None if candidates is None else self._taking(query, candidates, begun)
+        return None if candidates is None else self._taking(query, behind, candidates, begun)
 
     def _take(
         self, query: Query, candidates: Sequence[Upstream], begun: float, came: bytes | Unanswered

@@ -215,14 +215,15 @@ class Port:
                 start = end
 
 
-def is_example(query: Query, reply: Reply, block: ServerBlock) -> bool:
+def is_example(query: Query, reply: Reply, block: ServerBlock, *, counted: bool = False) -> bool:
     """Whether the replies for other names may be like this one.
 
-    It has nothing that the next would not have: nobody to tell, no counter, no part that depends on who asks.
+    It has nothing that the next would not have: nobody to tell, no part that depends on who asks, no counter unless the
+    others are ``counted``, too.
     """
     if not query.plain or query.type not in PASSED or (query.edns is not None and query.edns.options):
         return False
-    return not (block.watchers or reply.tallies or reply.error)
+    return not (block.watchers or (reply.tallies and not counted) or reply.error)
 
 
 async def _send_all(query: Query, more: Iterator[Reply], wire: bytes, send: Send, limit: int) -> tuple[bytes, int]:

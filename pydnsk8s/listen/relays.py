@@ -19,7 +19,7 @@ from pydnsk8s.listen.pending import Held
 from pydnsk8s.listen.port import SMALLEST, Port, Waiting, is_example
 from pydnsk8s.message import Query, Reply
 from pydnsk8s.names import MAX_NAME, STEPS
-from pydnsk8s.plugin import Take
+from pydnsk8s.plugin import Later, Take
 from pydnsk8s.relay import Relay
 from pydnsk8s.wire import FormError, Forwarded, outline
 
@@ -53,7 +53,18 @@ class Route:
     """How questions of one kind for names in one zone go, and what becomes of the replies."""
 
     __slots__ = (
-        "_alone", "_behind", "_looks", "_traffic", "_width", "begins", "other", "passed_on", "send", "stamp", "take",
+        "_alone",
+        "_behind",
+        "_looks",
+        "_traffic",
+        "_width",
+        "begins",
+        "keep",
+        "other",
+        "passed_on",
+        "send",
+        "stamp",
+        "take",
     )  # fmt: skip
 
     def __init__(self, relay: Relay, waiting: Waiting) -> None:
@@ -66,17 +77,19 @@ class Route:
         self._width = _ADDRESS.get(waiting.query.type, 0)
         self._alone: dict[bytes, Look] = {}
         """Of replies with one address and nothing else but an OPT record, by all that is neither TTL nor address."""
-        self.send, self.passed_on, self.take = relay.begin, relay.passed_on, relay.take
+        self.send, self.passed_on, self.take, self.keep = relay.begin, relay.passed_on, relay.take, relay.keep
         self.begins = waiting.later.begin
         """Who begins to wait for such queries in the chain."""
 
-    def pass_back(self, packet: bytes, came: bytes, seconds: float) -> bytes | None:
-        """What is sent for what came after so many seconds, counted; None if that is for the chain to say."""
+    def pass_back(self, packet: bytes, to: Any, came: bytes, seconds: float) -> bytes | None:
+        """What is sent for what came from them after so many seconds, counted; None if that is for the chain to say."""
         # The question came back as the client spelled it, or this would not have been taken for the reply.
         at = len(packet) - self._behind
         end = at + _OWNED + self._width
         look = self._alone.get(came[2:12] + came[at : at + 6] + came[at + 10 : at + 12] + came[end:])
         if look is None:
+            if self.keep is not None:
+                return None
             try:
                 types, last = outline(came, at)
             except FormError:
@@ -86,9 +99,14 @@ class Route:
             if look is None:
                 return None
         head, opt, counted = look
-        wire = packet[:2] + head + came[12:end] + opt
-        if len(wire) > SMALLEST:
+        if end + len(opt) > SMALLEST:
             return None  # it may have to be cut
+        if self.keep is not None:
+            kept = self.keep(to, came, at)
+            if kept is None:
+                return None
+            came = kept
+        wire = packet[:2] + head + came[12:end] + opt
         if self._traffic is not None:
             self._traffic.count((*counted, len(packet), len(wire)), 1, seconds)
         return wire
@@ -135,7 +153,7 @@ class Relayed(Struct, eq=False, gc=False):
             self.end(came)
             return
         seconds = clock.now() - self.begun
-        wire = route.pass_back(self.packet, came, seconds) if isinstance(came, bytes) else None
+        wire = route.pass_back(self.packet, self.to, came, seconds) if isinstance(came, bytes) else None
         if wire is None:
             relays.leave(self, came)
             return
@@ -146,9 +164,9 @@ class Relayed(Struct, eq=False, gc=False):
         """Let it be: nobody wants the reply, or has another one."""
         self.route.passed_on(self.to, came, clock.now() - self.begun)
 
-    def take(self, query: Query) -> Take:
+    def take(self, query: Query, behind: Later | None) -> Take:
         """What makes the reply of what came, as the chain would."""
-        return self.route.take(query, self.to, self.begun)
+        return self.route.take(query, behind, self.to, self.begun)
 
     def give_up(self) -> None:
         """Hold it no longer: the reply will not be sent."""
@@ -205,8 +223,8 @@ class Relays:
         site = way.site
         if router is not self._port.router or site is None or reply.plugin not in site.block.relays:
             return
-        # Who began to wait is who had it answered: nobody in front wants to do the waiting.
-        if later.begin is None or later.behind is not None or not is_example(query, reply, site.block):
+        # Whoever does the waiting in front of who had it answered keeps it, and has a counter of its servings.
+        if later.begin is None or not is_example(query, reply, site.block, counted=later.behind is not None):
             return
         if not isinstance(reply, Forwarded) or not _teaches(query, reply):
             return

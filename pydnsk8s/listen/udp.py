@@ -160,7 +160,7 @@ class Udp:
         sender, send = relayed.sender, relayed.send
         reply = self._respond(relayed.packet, sender, relayed.local, relayed.begun)
         if isinstance(reply, Waiting) and reply.later.begin == relayed.route.begins:
-            self._pending(reply, sender, send).take(relayed.take(reply.query), came)
+            self._pending(reply, sender, send).take(relayed.take(reply.query, reply.later.behind), came)
         else:
             # Meanwhile the chain has an answer of its own, or asks somebody else.
             relayed.end(came)

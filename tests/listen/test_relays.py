@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from pydnsk8s import codes, corefile, metrics, names, testing
+from pydnsk8s import clock, codes, corefile, metrics, names, testing
 from pydnsk8s.chain import join
 from pydnsk8s.keep import Keep, Stamp
 from pydnsk8s.listen import relays
 from pydnsk8s.message import Edns, Query, Reply
-from pydnsk8s.plugin import HAND_ON, Plugin, Turn
+from pydnsk8s.plugin import HAND_ON, Later, Plugin, Rest, Take, Turn, Wake
+from pydnsk8s.plugins.cache import Cache
 from pydnsk8s.server import Server
-from pydnsk8s.wire import query
+from pydnsk8s.wire import Forwarded, query
 from tests.upstream.servers import Behaviour, Replies, question_end, reply, until
 from tests.upstream.servers import Server as Upstream
 
@@ -162,6 +163,25 @@ def said(wire: bytes) -> object:
     return wire[:12], read.rcode, sorted(read.answer), sorted(read.authority), sorted(read.additional), read.edns
 
 
+def caches(server: Server) -> list[Cache]:
+    assert server.configuration is not None
+    return [plugin for plugin in server.configuration.plugins if isinstance(plugin, Cache)]
+
+
+def kept(server: Server) -> object:
+    """What a cache holds: under which keys, the messages, until when, and how often it was served."""
+    for _ in server._settling():
+        pass  # the gate tells of what it has served
+    return [
+        {key: (entry.reply.wire[2:], entry.reply.plugin, entry.end, entry.last, entry.hits, entry.fetched)}
+        for plugin in caches(server)
+        for shelf in (plugin.success, plugin.denial)
+        for store in (shelf._small, shelf._main)
+        for key, entry in sorted(store.items())
+        if isinstance(entry.reply, Forwarded)
+    ]
+
+
 @pytest.mark.parametrize(
     "directives",
     [
@@ -170,15 +190,22 @@ def said(wire: bytes) -> object:
         "minimal\nnsid here\nloadbalance",
         "bufsize 600\nany\nchaos",
         "errors\nhosts {\n192.0.2.7 www7.example.org\nfallthrough\n}",
+        "cache 30\nloadbalance",
+        "cache {\nserve_stale\nprefetch 1\nservfail 0\n}",
+        "cache 60 example.org",
+        "cache {\ndisable success test\nsuccess 9984 3600 5\nkeepttl\n}",
     ],
 )
 @pytest.mark.parametrize("seed", range(2))
-async def test_what_is_passed_back_is_what_the_chain_would_say(directives: str, seed: int) -> None:
+async def test_what_is_passed_back_is_what_the_chain_would_say(
+    directives: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def behave(packet: bytes, transport: str) -> Replies:
         return drawn_reply(packet)
 
     text = directives + "\nforward . {} {\nexcept excepted.net\n}"
     other = "other.net {\nwhoami\n}"
+    monkeypatch.setattr(clock, "now", lambda: 1000.0)  # both are to give the same ages; timers go on
     async with Upstream(behave) as first, Upstream(behave) as second:
         async with forwarding(text, first, more=other) as learned, forwarding(text, second, more=other) as fresh:
             counts = met(learned), met(fresh)
@@ -188,6 +215,7 @@ async def test_what_is_passed_back_is_what_the_chain_would_say(directives: str, 
                     wires = [await exchanged(client, server, packet) for server in (learned, fresh)]
                     assert said(wires[0]) == said(wires[1]), packet
                 assert counts[0].met < counts[1].met
+                assert kept(learned) == kept(fresh)
         # `loop` has asked each server for a name of its own.
         sent = [
             [packet[2:] for packet, *_ in upstream.asked if packet[question_end(packet) - 3] != codes.HINFO]
@@ -384,3 +412,88 @@ async def test_what_is_passed_on_is_counted_as_what_is_answered() -> None:
     assert counted["coredns_dns_response_size_bytes_sum"] == 5 * (12 + 20 + 4 + 16)
     answered = [line for line in page if line.startswith("coredns_proxy_request_duration_seconds_count")]
     assert [line.split()[-1] for line in answered if upstream.address in line] == ["5.0"]
+
+
+async def test_what_is_passed_back_is_kept_for_who_asks_next() -> None:
+    async with Upstream() as upstream, forwarding("cache 30\nforward . {}", upstream) as server:
+        plugin = met(server)
+        for name in ("a.example.org", "b.example.org", "B.example.org", "c.example.org"):
+            assert (await ask(server, name)).answer == [f"{name}. 30 A 192.0.2.1"]
+        assert plugin.met == 2  # the first, and who was asked for again
+        assert asked(upstream) == {"a.example.org.": 1, "b.example.org.": 1, "c.example.org.": 1}
+
+
+async def test_who_asks_the_same_meanwhile_waits_for_what_is_passed_back() -> None:
+    async with Upstream() as upstream, forwarding("cache 30\nforward . {}", upstream) as server:
+        await ask(server, "a.example.org")
+        upstream.delay = 0.05
+        with Udp() as first, Udp() as second:
+            for number, client in enumerate((first, second, first, second)):
+                send(client, server, number, "b.example.org")
+            for client in (first, second, first, second):
+                assert testing.read(await client.next()).answer == ["b.example.org. 30 A 192.0.2.1"]
+        assert asked(upstream)["b.example.org."] == 1
+
+
+async def test_who_waits_for_what_does_not_come_back_asks_again() -> None:
+    directives = "cache 30\nforward . {} {\nread_timeout 50ms\n}"
+    async with Upstream() as upstream, forwarding(directives, upstream) as server:
+        await ask(server, "a.example.org")
+        upstream.behave = silence
+        with Udp() as first, Udp() as second:
+            send(first, server, 1, "b.example.org")
+            send(second, server, 2, "b.example.org")
+            assert testing.read(await first.next()).rcode == testing.read(await second.next()).rcode == "SERVFAIL"
+        upstream.behave = lambda packet, transport: reply(packet)
+        assert (await ask(server, "c.example.org")).answer == ["c.example.org. 30 A 192.0.2.1"]
+        assert not any(plugin.flights for plugin in caches(server))
+
+
+@pytest.mark.parametrize("ttl", [b"\0\0\0\0", b"\xff\0\0\0", b"\0\0\0\4"], ids=["0", "top bit", "below the least"])
+async def test_a_ttl_that_is_not_kept_as_it_is_goes_the_long_way(ttl: bytes) -> None:
+    def behave(packet: bytes, transport: str) -> Replies:
+        return reply(packet).replace(b"\0\0\1\x2c\0\4", ttl + b"\0\4")
+
+    async with Upstream() as upstream, forwarding("cache {\nsuccess 100 30 5\n}\nforward . {}", upstream) as server:
+        plugin = met(server)
+        await ask(server, "a.example.org")
+        upstream.behave = behave
+        before = plugin.met
+        said = [(await ask(server, "b.example.org")).answer for _ in range(2)]
+        expected = "5" if ttl.endswith(b"\4") else "0"
+        assert said == [[f"b.example.org. {expected} A 192.0.2.1"]] * 2
+        assert plugin.met > before
+        assert asked(upstream)["b.example.org."] == (1 if expected == "5" else 2)
+
+
+async def test_a_plugin_in_front_that_waits_and_keeps_nothing_sees_every_query() -> None:
+    class Waits(Plugin):
+        name = "waits"
+        begun = 0
+
+        def passes(self, zone: bytes) -> Keep:
+            return HAND_ON
+
+        def at_once(self, query: Query) -> Turn:
+            return HAND_ON
+
+        def amend(self, query: Query, reply: Reply) -> Reply:
+            return reply
+
+        async def answer(self, query: Query, rest: Rest) -> Reply:
+            return await rest(query)
+
+        def begin(self, query: Query, wake: Wake, behind: Later | None) -> Take | None:
+            self.begun += 1
+            assert behind is not None
+            assert behind.begin is not None
+            return behind.begin(query, wake, behind.behind)
+
+    async with Upstream() as upstream, forwarding("forward . {}", upstream) as server:
+        assert server.configuration is not None
+        block, plugin = server.configuration.blocks[0], Waits()
+        block.plugins.insert(0, plugin)
+        join(block)
+        for name in ("a.example.org", "b.example.org"):
+            assert (await ask(server, name)).answer == [f"{name}. 300 A 192.0.2.1"]
+        assert plugin.begun == 2
