@@ -95,7 +95,7 @@ class Cache(Plugin):
         if query.edns is not None and query.edns.options:
             return WAIT
         key = question_of(query)
-        entry = self._find_at(key) if self.holds(key) else None
+        entry = self.find_at(key)
         return HAND_ON if entry is None else self._serve_at_once(entry)
 
     def amend(self, query: Query, reply: Reply) -> Reply:
@@ -164,24 +164,25 @@ class Cache(Plugin):
         self._requests.add(number)
         self._misses.add(number)
 
-    def holds(self, key: bytes) -> bool:
-        """Whether there is anything under a key, however old."""
+    def _holds(self, key: bytes) -> bool:
         return key in self.success or key in self.denial
 
     def _find(self, key: bytes, query: Query) -> Entry | None:
         """What is kept for a query: what is fresh, else what may be served stale."""
-        entry = self._find_at(key) if self.holds(key) else None
+        entry = self.find_at(key)
         if query.edns is None or not query.edns.options or (entry is not None and entry.fresh(clock.now())):
             return entry
         for place in self._scopes.around(query):
-            if (other := self._find_at(place)) is not None:
+            if (other := self.find_at(place)) is not None:
                 if other.fresh(clock.now()):
                     return other
                 entry = entry or other
         return entry
 
-    def _find_at(self, key: bytes) -> Entry | None:
-        """What is kept under a key."""
+    def find_at(self, key: bytes) -> Entry | None:
+        """What is kept under a key, and may still be served."""
+        if not self._holds(key):
+            return None
         now = clock.now()
         denied = self.denial.get(key, now)
         known = self.success.get(key, now)
@@ -276,7 +277,7 @@ class Cache(Plugin):
     def _land(self, key: bytes, query: Query, reply: Reply, misses: int) -> Reply:
         """Keep what was fetched; the reply as it is to be served."""
         place = self._scopes.place(key, query, reply)
-        return reply if reply.keep.live and not self.holds(place) else self._keep(place, query, reply, misses)
+        return reply if reply.keep.live and not self._holds(place) else self._keep(place, query, reply, misses)
 
     def _keep(self, place: bytes, query: Query, reply: Reply, misses: int) -> Reply:
         """Keep the reply if it may be kept; the reply as it is to be served."""

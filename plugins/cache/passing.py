@@ -45,7 +45,9 @@ class Passing:
         key = question[:-_TYPE_CLASS].lower() + self._end
         cache = self._cache
         # What is known, and what is being asked already, is for the chain to answer.
-        if cache.holds(key) or key in cache.flights or (to := self._behind.begin(question, wake)) is None:
+        if cache.find_at(key) is not None or key in cache.flights:
+            return None
+        if (to := self._behind.begin(question, wake)) is None:
             return None
         cache.flights.begin(key)
         return key, to

@@ -53,18 +53,8 @@ class Route:
     """How questions of one kind for names in one zone go, and what becomes of the replies."""
 
     __slots__ = (
-        "_alone",
-        "_behind",
-        "_looks",
-        "_traffic",
-        "_width",
-        "begins",
-        "keep",
-        "other",
-        "passed_on",
-        "send",
-        "stamp",
-        "take",
+        "_alone", "_behind", "_looks", "_traffic", "_width",
+        "begins", "keep", "other", "passed_on", "send", "stamp", "take",
     )  # fmt: skip
 
     def __init__(self, relay: Relay, waiting: Waiting) -> None:

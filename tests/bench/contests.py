@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bench import stages
+from tests.bench import hosts, stages
 from tests.bench.course import Course
 from tests.bench.load import Round, ask, cost
 from tests.bench.ours import Ours, pydnsk8s
@@ -99,8 +99,9 @@ CONTESTS = (
     Contest("external", 2.2, stages.tiered("external"), warm=True),
     Contest("internal", 1.45, stages.tiered("internal"), warm=True),
     Contest("cold", 2.2, stages.tiered("cold"), once=True),
-    Contest("cached", 1.7, stages.forwarded),
-    Contest("forward", 3.5, stages.forwarded, cache=False),
+    Contest("cached", 1.7, stages.forwarded(hosts.questions)),
+    Contest("fetched", 9.0, stages.forwarded(hosts.many), once=True),
+    Contest("forward", 3.5, stages.forwarded(hosts.questions), cache=False),
     Contest("etcd", 1.45, stages.etcd(once=False)),
     Contest("etcd-cold", 5, stages.etcd(once=True), once=True),
 )

@@ -54,11 +54,15 @@ def plain(services: int, pods: int = 0) -> Callable[[Course], Stage]:
     return stage
 
 
-def forwarded(course: Course) -> Stage:
+def forwarded(ask: Callable[[], list[str]]) -> Callable[[Course], Stage]:
     """Hosts that only the upstream knows."""
-    drawn = cluster.Cluster(100, 0, seed=course.seed)
-    questions = [_question(line) for line in hosts.questions()]
-    return Stage(questions, {cluster.ZONE: drawn.zone()}, {hosts.ZONE: hosts.zone()}, drawn.manifest())
+
+    def stage(course: Course) -> Stage:
+        drawn = cluster.Cluster(100, 0, seed=course.seed)
+        questions = [_question(line) for line in ask()]
+        return Stage(questions, {cluster.ZONE: drawn.zone()}, {hosts.ZONE: hosts.zone()}, drawn.manifest())
+
+    return stage
 
 
 def _question(line: str) -> Question:

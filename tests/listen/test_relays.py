@@ -423,6 +423,21 @@ async def test_what_is_passed_back_is_kept_for_who_asks_next() -> None:
         assert asked(upstream) == {"a.example.org.": 1, "b.example.org.": 1, "c.example.org.": 1}
 
 
+async def test_what_has_come_to_its_end_is_passed_on_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(clock, "now", lambda: now)
+    async with Upstream() as upstream, forwarding("cache 30\nforward . {}", upstream) as server:
+        plugin = met(server)
+        for name in ("a.example.org", "b.example.org"):
+            await ask(server, name)
+        now += 31
+        assert (await ask(server, "b.example.org")).answer == ["b.example.org. 30 A 192.0.2.1"]
+        assert (plugin.met, asked(upstream)["b.example.org."]) == (1, 2)
+        now += 10
+        assert (await ask(server, "b.example.org")).answer == ["b.example.org. 20 A 192.0.2.1"]
+        assert asked(upstream)["b.example.org."] == 2
+
+
 async def test_who_asks_the_same_meanwhile_waits_for_what_is_passed_back() -> None:
     async with Upstream() as upstream, forwarding("cache 30\nforward . {}", upstream) as server:
         await ask(server, "a.example.org")
