@@ -15,7 +15,7 @@ from pydnsk8s.message import Edns
 from pydnsk8s.wire import matches, query
 
 STOPPING = "the server is stopping"
-_DRAWN = 512  # octets of ids drawn at a time
+_DRAWN = 128  # octets of ids drawn at a time: what a port holds in stock comes and goes with it
 
 
 class Unanswered(Exception):  # noqa: N818 - it is what the question stays
