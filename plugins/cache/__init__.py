@@ -101,7 +101,7 @@ class Cache(Plugin):
     def amend(self, query: Query, reply: Reply) -> Reply:
         if reply.keep.live or not self._concerns(query):
             return reply
-        return self._count_miss(self._keep(key_of(query), query, reply, 1))
+        return self._missed(self._keep(key_of(query), query, reply, 1))
 
     def begin(self, query: Query, wake: Wake, behind: Later | None) -> Take | None:
         key = question_of(query)
@@ -123,12 +123,12 @@ class Cache(Plugin):
                 # Somebody who waits for this one goes on instead if nobody wants this reply any more.
                 return partial(self._go_on, key, behind._replace(rest=reply))
             landed = self._land(key, query, behind.amended(query, reply), 1)
-            return self._count_miss(landed)
+            return self._missed(landed)
         finally:
             self.flights.land(key, landed)
 
     async def _go_on(self, key: bytes, behind: Later, query: Query) -> Reply:
-        return self._count_miss(await self._fetch(key, query, behind.answer, misses=1))
+        return self._missed(await self._fetch(key, query, behind.answer, misses=1))
 
     async def answer(self, query: Query, rest: Rest) -> Reply:
         if not self._concerns(query):
@@ -144,8 +144,8 @@ class Cache(Plugin):
             if reply is not None and self._find(key, query) is None:
                 if not is_for_all(reply):
                     break
-                return self._count_miss(reply)
-        return self._count_miss(await self._fetch(key, query, rest, misses=1))
+                return self._missed(reply)
+        return self._missed(await self._fetch(key, query, rest, misses=1))
 
     def _concerns(self, query: Query) -> bool:
         if query.type in _PASSED or query.opcode != codes.OPCODE_QUERY:
@@ -153,16 +153,16 @@ class Cache(Plugin):
         zones = self.policy.zones
         return not zones or names.closest(query.name, zones) is not None
 
-    def _count_miss(self, reply: Reply) -> Reply:
+    def _missed(self, reply: Reply) -> Reply:
         # Live data are not the cache's business: the gate replays them, and hits would not be seen here.
         if not reply.keep.live:
-            self.count_misses(1)
+            self.count_miss()
         return reply
 
-    def count_misses(self, number: int) -> None:
-        """Count queries that others had to answer."""
-        self._requests.add(number)
-        self._misses.add(number)
+    def count_miss(self) -> None:
+        """Count a query that others had to answer."""
+        self._requests.add()
+        self._misses.add()
 
     def _holds(self, key: bytes) -> bool:
         return key in self.success or key in self.denial

@@ -78,5 +78,5 @@ class Passing:
         if reply.rcode != codes.NOERROR or reply.options:
             return None
         cache.shelve(key, terms, reply, 0)
-        cache.count_misses(1)
+        cache.count_miss()
         return came
